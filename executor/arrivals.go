@@ -1,0 +1,80 @@
+package executor
+
+import (
+	"context"
+	"sync"
+)
+
+// arrivals hears of futures that end, in the order in which they do: the
+// waiter of Wait, AsCompleted and Map. One goroutine receives.
+type arrivals struct {
+	mu   sync.Mutex
+	come []int         // not received yet
+	bell chan struct{} // holds 1 when something has come
+}
+
+// arrival is what a future tells, and whom.
+type arrival struct {
+	at    *arrivals
+	index int
+}
+
+func newArrivals() *arrivals { return &arrivals{bell: make(chan struct{}, 1)} }
+
+func (a *arrivals) arrive(index int) {
+	a.mu.Lock()
+	a.come = append(a.come, index)
+	a.mu.Unlock()
+	select {
+	case a.bell <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what has come since the last take, without waiting.
+func (a *arrivals) take() []int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	come := a.come
+	a.come = nil
+	return come
+}
+
+// next waits for at least one arrival, or for the end of ctx.
+func (a *arrivals) next(ctx context.Context) ([]int, error) {
+	for {
+		if come := a.take(); len(come) > 0 {
+			return come, nil
+		}
+		if err := await(ctx, a.bell); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// attach adds an arrival to a call that may have ended.
+func (x *extra) attach(c *Call, a arrival) {
+	x.mu.Lock()
+	if x.over {
+		x.mu.Unlock()
+		a.at.arrive(a.index)
+		return
+	}
+	x.arrivals = append(x.arrivals, a)
+	x.mu.Unlock()
+	x.settle(c)
+}
+
+// detach takes all arrivals at a off the call.
+func (x *extra) detach(a *arrivals) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	kept := x.arrivals[:0]
+	for _, e := range x.arrivals {
+		if e.at != a {
+			kept = append(kept, e)
+		}
+	}
+	clear(x.arrivals[len(kept):])
+	x.arrivals = kept
+}

@@ -1,0 +1,200 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"runtime/trace"
+	"sync/atomic"
+)
+
+// Call is one call of one function, its types erased: what an [Executor] is
+// given. The executor makes it with [Call.Run] or turns it down with
+// [Call.Reject]; whoever submitted it may cancel it until it starts. All
+// methods are safe for many goroutines, and a call runs at most once.
+type Call struct {
+	// 56 bytes, so that a Future[int], its function and its argument take one
+	// object of 80.
+	state  atomic.Uint32
+	slot   uint32                // guarded by watches.mu: 1 + its index in a watch, 0 outside
+	extra  atomic.Pointer[extra] // nil until somebody needs more than the result
+	ctx    context.Context       // of Submit; nil for a promise
+	body   body                  // nil for a promise
+	intake *intake               // of the executor of this package that took it, if one did
+}
+
+// body is the part of a call that knows its types. It belongs to whoever moved
+// the call out of pending.
+type body interface {
+	run(ctx context.Context) // calls the function and keeps its result
+	forget()                 // gives back the function and its argument
+	name() string            // of the function
+}
+
+// The states of a call. All past running have ended.
+const (
+	pending uint32 = iota
+	running
+	settling // as running, while a result that no function returned is written
+	finished
+	cancelled // by Cancel
+	expired   // cancelled by the end of its ctx
+	refused   // by its executor
+)
+
+func (c *Call) ended() bool { return c.state.Load() >= finished }
+
+// Run makes the call on this goroutine and returns when it has ended: the
+// usual way for an executor to keep its promise. The function gets a ctx that
+// hands on the values and the end of ctx, which is the one that Execute was
+// given or derived from it, and that also ends when Cancel asks a running call
+// to stop.
+//
+// Run returns at once if the call has ended or was run before. A panic of the
+// function does not leave Run. A [runtime.Goexit] does, when the call has
+// ended: an executor with workers replaces the goroutine.
+func (c *Call) Run(ctx context.Context) {
+	if !c.start() {
+		return
+	}
+	defer c.publish(finished)
+	x := c.more()
+	x.mu.Lock()
+	x.parent = ctx
+	x.mu.Unlock()
+	c.run()
+}
+
+// start moves the call from pending to running. Only who is told true may run
+// and publish it. A call whose ctx has ended does not start.
+func (c *Call) start() bool {
+	watched := c.ctx.Done() != nil
+	if watched && c.ctx.Err() != nil {
+		c.drop(expired)
+		return false
+	}
+	if !c.state.CompareAndSwap(pending, running) {
+		return false
+	}
+	if watched && c.intake != nil {
+		c.intake.watches.remove(c)
+	}
+	return true
+}
+
+// run makes a started call and keeps its result, which is not visible before
+// publish.
+func (c *Call) run() {
+	var ctx context.Context = (*callContext)(c)
+	if trace.IsEnabled() {
+		traced, task := trace.NewTask(ctx, c.body.name())
+		defer task.End()
+		ctx = traced
+	}
+	c.body.run(ctx)
+}
+
+// fail keeps err as the error of a call that is not yet published.
+func (c *Call) fail(err error) { c.more().err = err }
+
+// failure returns the error of a call that has run.
+func (c *Call) failure() error {
+	if x := c.extra.Load(); x != nil {
+		return x.err
+	}
+	return nil
+}
+
+// publish makes the result visible and wakes all who wait for it.
+func (c *Call) publish(state uint32) {
+	c.state.Store(state)
+	if x := c.extra.Load(); x != nil && x.end(c) {
+		go x.callBack()
+	}
+}
+
+// Reject ends a call that has not started with err, and reports whether it
+// did. An executor that takes no more calls rejects them with [ErrShutdown].
+func (c *Call) Reject(err error) bool {
+	if err == nil {
+		err = errors.New("executor: Call.Reject: nil error")
+	}
+	if !c.state.CompareAndSwap(pending, settling) {
+		return false
+	}
+	c.fail(err)
+	c.body.forget()
+	c.publish(refused)
+	return true
+}
+
+// Cancel cancels the call if it has not started. It returns true exactly if
+// the call never starts. A running call sees its ctx end, and nothing else:
+// it ends when its function returns.
+func (c *Call) Cancel() bool {
+	if c.withdraw(cancelled) {
+		c.callBack()
+		return true
+	}
+	switch c.state.Load() {
+	case running:
+		c.interrupt(ErrCancelled)
+		return false
+	case settling, finished:
+		return false
+	}
+	return true
+}
+
+// drop is Cancel for those who must not run callbacks, and who leave a running
+// call alone.
+func (c *Call) drop(state uint32) bool {
+	if !c.withdraw(state) {
+		return false
+	}
+	if c.extra.Load() != nil {
+		go c.callBack()
+	}
+	return true
+}
+
+func (c *Call) callBack() {
+	if x := c.extra.Load(); x != nil {
+		x.callBack()
+	}
+}
+
+// withdraw moves a call that has not started to state, cancelled or expired,
+// and reports whether it did. Everybody who waits is awake when it returns;
+// callbacks are left to the caller.
+func (c *Call) withdraw(state uint32) bool {
+	if !c.state.CompareAndSwap(pending, state) {
+		return false
+	}
+	if c.body != nil {
+		c.body.forget()
+	}
+	if c.intake != nil {
+		c.intake.withdrawn(c)
+	}
+	if x := c.extra.Load(); x != nil {
+		x.end(c)
+	}
+	if c.intake != nil {
+		c.intake.leave(1)
+	}
+	return true
+}
+
+// Done returns a channel that is closed when the call has ended.
+func (c *Call) Done() <-chan struct{} {
+	if c.ended() {
+		return closedChan
+	}
+	return c.more().doneChan(c)
+}
+
+var closedChan = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()

@@ -1,0 +1,68 @@
+package executor
+
+import (
+	"context"
+	"iter"
+)
+
+// chunk is a call of a function for several items.
+type chunk[In, Out any] struct {
+	Future[[]outcome[Out]]
+	fn Func[In, Out]
+	in []In
+}
+
+// outcome is what came of one item.
+type outcome[Out any] struct {
+	value Out
+	err   error
+}
+
+func submitChunk[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in []In) *Future[[]outcome[Out]] {
+	k := &chunk[In, Out]{fn: fn, in: in}
+	submit(ctx, ex, k, &k.call, false)
+	return &k.Future
+}
+
+func (k *chunk[In, Out]) run(ctx context.Context) {
+	defer k.forget()
+	k.value = make([]outcome[Out], len(k.in))
+	k.runFrom(ctx, 0)
+}
+
+// runFrom makes the calls from item i on. An item that panics or ends its
+// goroutine has an outcome like any other: the deferred function goes on with
+// the next.
+func (k *chunk[In, Out]) runFrom(ctx context.Context, i int) {
+	defer func() {
+		if i < len(k.in) {
+			k.value[i].err = caught(recover())
+			k.runFrom(ctx, i+1)
+		}
+	}()
+	for ; i < len(k.in); i++ {
+		k.value[i].value, k.value[i].err = k.fn(ctx, k.in[i])
+	}
+}
+
+func (k *chunk[In, Out]) forget()      { k.fn, k.in = nil, nil }
+func (k *chunk[In, Out]) name() string { return funcName(k.fn) }
+
+// chunks returns the items of in, n together.
+func chunks[In any](in iter.Seq[In], n int) iter.Seq[[]In] {
+	return func(yield func([]In) bool) {
+		var items []In
+		for item := range in {
+			items = append(items, item)
+			if len(items) == n {
+				if !yield(items) {
+					return
+				}
+				items = nil
+			}
+		}
+		if len(items) > 0 {
+			yield(items)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package executor
+
+import (
+	"context"
+	"time"
+)
+
+// callContext is the ctx that a running call gives its function: the call
+// itself under another method set, so that it costs nothing. The usual cancel
+// context is made when the function first asks for Done.
+//
+// Its Value is how a wait inside the function, with this ctx or one derived
+// from it, finds the call that waits: see await.
+type callContext Call
+
+// callKey is the key under which a callContext finds its call.
+type callKey struct{}
+
+// callOf returns the running call whose ctx, or a ctx derived from it, ctx is.
+// It returns nil for any other ctx and when that call has ended.
+func callOf(ctx context.Context) *Call {
+	c, _ := ctx.Value(callKey{}).(*Call)
+	if c == nil || c.ended() {
+		return nil
+	}
+	return c
+}
+
+// built returns the ctx that Done made, nil if it has not, and the ctx that
+// this one hands on.
+func (cc *callContext) built() (own, parent context.Context) {
+	c := (*Call)(cc)
+	x := c.extra.Load()
+	if x == nil {
+		return nil, c.ctx
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.parent != nil {
+		return x.ctx, x.parent
+	}
+	return x.ctx, c.ctx
+}
+
+func (cc *callContext) Done() <-chan struct{} { return (*Call)(cc).build().Done() }
+
+func (cc *callContext) Err() error {
+	own, parent := cc.built()
+	if own != nil {
+		return own.Err()
+	}
+	if err := parent.Err(); err != nil {
+		return err
+	}
+	c := (*Call)(cc)
+	if c.ended() || c.intake != nil && c.intake.killed.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+func (cc *callContext) Value(key any) any {
+	if key == (callKey{}) {
+		return (*Call)(cc)
+	}
+	own, parent := cc.built()
+	if own == nil {
+		own = parent
+	}
+	if v := own.Value(key); v != nil {
+		return v
+	}
+	// pprof.Do adds to the labels of its ctx, and sets those again when it
+	// returns: without this, a worker would lose its own.
+	if in := cc.intake; in != nil && in.labels != nil {
+		return in.labels.Value(key)
+	}
+	return nil
+}
+
+// String makes the ctx print as what it is: fmt would walk, and race with, the
+// call behind it.
+func (cc *callContext) String() string { return "executor.callContext" }
+
+// build returns the call's cancel context and makes it if there is none.
+func (c *Call) build() context.Context {
+	x := c.more()
+	x.mu.Lock()
+	if x.ctx != nil {
+		defer x.mu.Unlock()
+		return x.ctx
+	}
+	parent := x.parent
+	if parent == nil {
+		parent = c.ctx
+	}
+	x.mu.Unlock()
+
+	// Outside the lock: parent may be anybody's code, or another callContext.
+	ctx, cancel := context.WithCancelCause(parent)
+	x.mu.Lock()
+	if x.ctx != nil {
+		defer x.mu.Unlock()
+		cancel(nil)
+		return x.ctx
+	}
+	x.ctx, x.cancel = ctx, cancel
+	over := x.over
+	x.mu.Unlock()
+
+	switch {
+	case over:
+		cancel(nil)
+	case c.intake != nil:
+		c.intake.enroll(c, cancel)
+		x.settle(c)
+		if c.ended() {
+			c.intake.strike(c) // end may have been here before enroll
+		}
+	}
+	return ctx
+}
+
+// interrupt ends the ctx of a running call.
+func (c *Call) interrupt(cause error) {
+	if c.ctx == nil {
+		return // a promise has none
+	}
+	c.build()
+	x := c.extra.Load()
+	x.mu.Lock()
+	cancel := x.cancel
+	x.mu.Unlock()
+	cancel(cause)
+}
+
+func (cc *callContext) Deadline() (time.Time, bool) {
+	_, parent := cc.built()
+	return parent.Deadline()
+}

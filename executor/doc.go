@@ -1,0 +1,2 @@
+// Package executor is Python's concurrent.futures for Go.
+package executor

@@ -1,0 +1,100 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+var (
+	// ErrShutdown is the error of a call that came after [ThreadPoolExecutor.Close]
+	// or Shutdown, and the cause of the ctx of a call that Shutdown ended.
+	ErrShutdown = errors.New("executor: shut down")
+
+	// ErrPending is matched by the error of a wait that ended before what it
+	// waited for: [Future.Result], [Wait], [Gather] and Shutdown return it
+	// when their ctx ends. Such an error matches ctx's error and its cause
+	// too. A call that timed out by itself does not match ErrPending:
+	//
+	//	_, err := f.Result(ctx)
+	//	errors.Is(err, executor.ErrPending)         // the wait ended, the call goes on
+	//	errors.Is(err, context.DeadlineExceeded)    // true for both
+	ErrPending = errors.New("executor: still pending")
+
+	// ErrCancelled is the error of a call that was cancelled before it
+	// started: Python's CancelledError. It matches [context.Canceled]. The
+	// error of a call whose ctx ended while it was queued matches ErrCancelled,
+	// ctx's error and its cause.
+	ErrCancelled = fmt.Errorf("executor: cancelled before it started: %w", context.Canceled)
+
+	// ErrBroken is matched by the error of every call that meets an executor
+	// which cannot make workers, because their Initializer fails: Python's
+	// BrokenExecutor. What the Initializer returned is matched too.
+	ErrBroken = errors.New("executor: broken")
+
+	// ErrInvalidState is matched by the error of a [Promise] that was resolved
+	// or rejected before, or whose future was cancelled: Python's
+	// InvalidStateError.
+	ErrInvalidState = errors.New("executor: invalid state")
+
+	// ErrGoexit is the error of a call that ended its goroutine with
+	// [runtime.Goexit], as t.FailNow does.
+	ErrGoexit = errors.New("executor: the call ended its goroutine with runtime.Goexit")
+)
+
+// PanicError is the error of a call that panicked. A panic with an error
+// value is matched by errors.Is and errors.As through the PanicError.
+type PanicError struct {
+	Value any    // what the function panicked with; a *runtime.PanicNilError for panic(nil)
+	Stack []byte // of the goroutine that panicked, as debug.Stack formats it
+}
+
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("executor: the call panicked: %v\n\n%s", e.Value, e.Stack)
+}
+
+// Unwrap returns the value of the panic if it is an error, else nil.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// caught is the error of a function that did not return; recovered is what
+// recover returned in the function deferred by its caller.
+func caught(recovered any) error {
+	if recovered == nil {
+		return ErrGoexit
+	}
+	return &PanicError{Value: recovered, Stack: debug.Stack()}
+}
+
+// endedError is a sentinel, ErrPending or ErrCancelled, with the ctx that
+// ended as its reason.
+type endedError struct {
+	sentinel   error
+	detail     string // what it happened to, "" if the sentinel says enough
+	err, cause error  // of ctx
+}
+
+// endedBy returns the error of what ctx ended, which matches sentinel.
+func endedBy(ctx context.Context, sentinel error, detail string) error {
+	return &endedError{sentinel, detail, ctx.Err(), context.Cause(ctx)}
+}
+
+func (e *endedError) Error() string {
+	text := "executor: still pending"
+	if e.sentinel == ErrCancelled {
+		text = "executor: cancelled before it started"
+	}
+	if e.detail != "" {
+		text += ": " + e.detail
+	}
+	return text + ": " + e.cause.Error()
+}
+
+// Is does not unwrap the sentinel: a call that a deadline cancelled does not
+// match context.Canceled, as ErrCancelled does.
+func (e *endedError) Is(target error) bool { return target == e.sentinel }
+
+func (e *endedError) Unwrap() []error { return []error{e.err, e.cause} }

@@ -1,0 +1,231 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Stats counts the calls of an executor since it was made. When nothing is
+// queued or running, Submitted is the sum of Succeeded, Failed and Cancelled.
+// The runners of [MapSlice] count as calls, its items do not. A call that was
+// refused, or whose ctx had ended before Submit, counts nowhere.
+type Stats struct {
+	Submitted int // taken
+	Queued    int // not started
+	Running   int // started, whether they compute or wait
+	Succeeded int // returned without an error
+	Failed    int // returned an error, panicked or ended their goroutine
+	Cancelled int // never started
+	Workers   int // goroutines or processes that exist now
+	Restarts  int // workers that were replaced because they died
+}
+
+// intake is what the executors of this package share: it takes calls until it
+// is closed, counts them, and knows when the last has ended.
+type intake struct {
+	watches watches
+	killed  atomic.Bool         // Shutdown has ended what runs
+	pool    *ThreadPoolExecutor // the executor, if its calls queue for places
+	labels  context.Context     // with the pprof labels of the workers; nil if there are none
+
+	mu      sync.Mutex // guards the fields below
+	closed  bool
+	open    int // calls taken and not yet ended for everybody
+	waiting int // of those: calls that wait in Shutdown themselves
+	stats   Stats
+	bell    chan struct{}                   // closed when who waits for the end should look again
+	cancels map[any]context.CancelCauseFunc // of running calls that asked for Done, and of initializers
+}
+
+// take counts a call that is taken, or returns why it is not.
+func (in *intake) take() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return ErrShutdown
+	}
+	in.admit()
+	return nil
+}
+
+// admit counts a call. in.mu is held.
+func (in *intake) admit() {
+	in.open++
+	in.stats.Submitted++
+}
+
+// count counts the result of a call, before it is published. in.mu is held.
+func (in *intake) count(err error) {
+	if err == nil {
+		in.stats.Succeeded++
+	} else {
+		in.stats.Failed++
+	}
+}
+
+// withdrawn counts a call that was taken and will never start.
+func (in *intake) withdrawn(c *Call) {
+	if c.ctx.Done() != nil {
+		in.watches.remove(c)
+	}
+	in.mu.Lock()
+	in.stats.Cancelled++
+	if in.pool != nil {
+		in.pool.withdrawn(c)
+	}
+	in.mu.Unlock()
+}
+
+// refuse ends a call that was taken, and has not started, with err.
+func (in *intake) refuse(c *Call, err error) {
+	if !c.state.CompareAndSwap(pending, settling) {
+		return
+	}
+	c.fail(err)
+	c.body.forget()
+	in.withdrawn(c)
+	c.publish(refused)
+	in.leave(1)
+}
+
+// leave says that n calls have ended and everybody who waited for them is
+// awake.
+func (in *intake) leave(n int) {
+	in.mu.Lock()
+	in.left(n)
+	in.mu.Unlock()
+}
+
+// left is leave for who holds in.mu.
+func (in *intake) left(n int) {
+	in.open -= n
+	if in.closed && in.open <= in.waiting {
+		in.ring()
+	}
+}
+
+// ring wakes who waits for the end. in.mu is held.
+func (in *intake) ring() {
+	if in.bell != nil {
+		close(in.bell)
+		in.bell = nil
+	}
+}
+
+// accept takes and starts a call, on an executor that does not queue.
+func (in *intake) accept(c *Call) bool {
+	if err := in.take(); err != nil {
+		c.Reject(err)
+		return false
+	}
+	c.intake = in
+	return c.start()
+}
+
+// conduct makes a call that was taken and started, from its first to its last
+// moment, on a goroutine that may end with it.
+func (in *intake) conduct(c *Call) {
+	defer func() {
+		in.mu.Lock()
+		in.count(c.failure())
+		in.mu.Unlock()
+		c.publish(finished)
+		in.leave(1)
+	}()
+	c.run()
+}
+
+// shutdown takes no more calls and waits for those it has. If ctx ends first,
+// it calls dropQueue, which cancels what has not started, and ends what runs.
+func (in *intake) shutdown(ctx context.Context, dropQueue func()) error {
+	if ctx == nil {
+		return errNilContext("Shutdown")
+	}
+	in.mu.Lock()
+	in.closed = true
+	in.mu.Unlock()
+	if in.drain(ctx) == nil {
+		return nil
+	}
+	dropQueue()
+	in.kill()
+	return in.drain(ctx) // not to wait: to say what is left
+}
+
+// drain waits until all calls have ended, or ctx. A call that waits with its
+// own ctx is not waited for: by itself it cannot end, and two of them would
+// wait for each other.
+func (in *intake) drain(ctx context.Context) error {
+	self := callOf(ctx)
+	inside := self != nil && self.intake == in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if inside {
+		in.waiting++
+		in.ring()
+		defer func() { in.waiting-- }()
+	}
+	for {
+		quiet := in.open == 0 && in.stats.Workers == 0
+		if inside {
+			quiet = in.open <= in.waiting
+		}
+		if quiet {
+			return nil
+		}
+		if in.bell == nil {
+			in.bell = make(chan struct{})
+		}
+		bell, open := in.bell, in.open
+		in.mu.Unlock()
+		err := await(ctx, bell)
+		in.mu.Lock()
+		if err != nil && in.bell == bell {
+			return endedBy(ctx, ErrPending, fmt.Sprintf("%d calls have not ended", open))
+		}
+	}
+}
+
+// enroll lets kill end the ctx of a running call, or of an initializer.
+func (in *intake) enroll(who any, cancel context.CancelCauseFunc) {
+	in.mu.Lock()
+	if in.cancels == nil {
+		in.cancels = make(map[any]context.CancelCauseFunc)
+	}
+	in.cancels[who] = cancel
+	in.mu.Unlock()
+	if in.killed.Load() {
+		cancel(ErrShutdown)
+	}
+}
+
+// strike undoes enroll.
+func (in *intake) strike(who any) {
+	in.mu.Lock()
+	delete(in.cancels, who)
+	in.mu.Unlock()
+}
+
+// kill ends the ctx of all calls that run and will run.
+func (in *intake) kill() {
+	in.killed.Store(true)
+	in.mu.Lock()
+	cancels := slices.Collect(maps.Values(in.cancels))
+	in.mu.Unlock()
+	for _, cancel := range cancels {
+		cancel(ErrShutdown)
+	}
+}
+
+// snapshot returns the counters, with Running for who has no queue.
+func (in *intake) snapshot() Stats {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	s := in.stats
+	s.Running = s.Submitted - s.Succeeded - s.Failed - s.Cancelled
+	return s
+}

@@ -1,0 +1,202 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"runtime"
+)
+
+// MapOption is an option of [Map] and [MapSlice].
+type MapOption func(*mapOptions)
+
+type mapOptions struct {
+	chunk     int // 0: not given
+	buffer    int
+	unordered bool
+	err       error
+}
+
+// ChunkSize makes calls of n items each: map's chunksize. An item then costs
+// less, but it waits for the others of its chunk, which Map has to pull first.
+// Each item still has its own outcome. The default of [Map] is 1; [MapSlice],
+// which has all items at hand, forms chunks by itself.
+func ChunkSize(n int) MapOption {
+	return func(o *mapOptions) { o.chunk = o.positive("ChunkSize", n) }
+}
+
+// Buffer lets [Map] be n items ahead of what it has yielded, at least one
+// chunk: map's buffersize. The default is twice the executor's Workers, or
+// twice GOMAXPROCS if it has no limit. [MapSlice] does without.
+func Buffer(n int) MapOption {
+	return func(o *mapOptions) { o.buffer = o.positive("Buffer", n) }
+}
+
+// Unordered makes [Map] yield each result when it is there, in whatever order:
+// multiprocessing's imap_unordered. [MapSlice] is always in order.
+func Unordered() MapOption {
+	return func(o *mapOptions) { o.unordered = true }
+}
+
+func (o *mapOptions) positive(name string, n int) int {
+	if n < 1 && o.err == nil {
+		o.err = fmt.Errorf("executor: %s(%d): it must be at least 1", name, n)
+	}
+	return n
+}
+
+func newMapOptions(opts []MapOption) mapOptions {
+	var o mapOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
+// check returns what is wrong with the arguments of a map.
+func (o *mapOptions) check(doing string, ctx context.Context, ex Executor, nilFunc bool) error {
+	switch {
+	case o.err != nil:
+		return o.err
+	case nilFunc:
+		return fmt.Errorf("executor: %s: nil function", doing)
+	case ctx == nil:
+		return errNilContext(doing)
+	case ex == nil:
+		return fmt.Errorf("executor: %s: nil Executor", doing)
+	}
+	return nil
+}
+
+// Map calls fn on ex for each item of in and returns an iterator over the
+// results, in the order of the items: Executor.map with a buffersize. Each item
+// has its own outcome, and the iteration goes on after an error. [Collect]
+// makes a slice of it and stops at the first.
+//
+//	for page, err := range executor.Map(ctx, ex, fetch, slices.Values(urls)) {
+//
+// Map is lazy: nothing runs until it is ranged over, and then at most twice
+// ex.Workers items are ahead of what was yielded (see [Buffer]), so in may be
+// infinite. Each range over it is a run of its own. The source is pulled on the
+// goroutine that ranges, between two results. An item is submitted when it is
+// pulled; while the source makes the next one wait, no result is yielded.
+//
+// Leaving the loop cancels what has not started, ends the ctx of what runs and
+// waits until that has returned. When ctx ends, the results that are there are
+// yielded, then one error that matches ctx's, and the iteration is over. If ex
+// takes no more calls, its error is the last. If an argument is wrong, that is
+// the only error.
+func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in iter.Seq[In], opts ...MapOption) iter.Seq2[Out, error] {
+	o := newMapOptions(opts)
+	return func(yield func(Out, error) bool) {
+		err := o.check("Map", ctx, ex, fn == nil)
+		if err == nil && in == nil {
+			err = fmt.Errorf("executor: Map: nil iterator")
+		}
+		if err != nil {
+			var none Out
+			yield(none, err)
+			return
+		}
+		buffer := o.buffer
+		if buffer == 0 {
+			buffer = 2 * limit(ex)
+		}
+		if o.chunk <= 1 {
+			one := func(item In) *Future[Out] { return Submit(ctx, ex, fn, item) }
+			slide(ctx, newWindow[Out](o.unordered), buffer, in, one, yield)
+			return
+		}
+		some := func(items []In) *Future[[]outcome[Out]] { return submitChunk(ctx, ex, fn, items) }
+		slide(ctx, newWindow[[]outcome[Out]](o.unordered), max(1, buffer/o.chunk), chunks(in, o.chunk), some, eachOf(yield))
+	}
+}
+
+// limit returns the number of calls that ex runs at once, or that can usefully
+// run at once if it has no limit.
+func limit(ex Executor) int {
+	if n := ex.Workers(); n > 0 {
+		return n
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// Collect returns the values of seq, or the first error, at which it stops:
+// list(executor.map(fn, in)).
+func Collect[Out any](seq iter.Seq2[Out, error]) ([]Out, error) {
+	out := []Out{}
+	for value, err := range seq {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, value)
+	}
+	return out, nil
+}
+
+// slide submits the items of in and yields their results, with at most size of
+// them in the window between the two. It yields from inside the loop over in,
+// so that it needs no goroutine and no coroutine.
+func slide[In, Out any](ctx context.Context, w window[Out], size int, in iter.Seq[In], submit func(In) *Future[Out], yield func(Out, error) bool) {
+	defer abandon(ctx, w)
+	cut := false
+	for item := range in {
+		if cut = ctx.Err() != nil; cut {
+			break
+		}
+		w.add(submit(item))
+		if (w.len() >= size || w.ready()) && !yieldNext(ctx, w, yield) {
+			return
+		}
+	}
+	for w.len() > 0 {
+		if !yieldNext(ctx, w, yield) {
+			return
+		}
+	}
+	if cut {
+		var none Out
+		yield(none, endedBy(ctx, ErrPending, "Map"))
+	}
+}
+
+// yieldNext yields the next result, and reports whether to go on.
+func yieldNext[Out any](ctx context.Context, w window[Out], yield func(Out, error) bool) bool {
+	f, err := w.next(ctx)
+	if err != nil {
+		var none Out
+		yield(none, err)
+		return false
+	}
+	more := yield(f.value, f.err())
+	state := f.call.state.Load()
+	return more && state != expired && state != refused
+}
+
+// abandon ends the calls that are left when a loop over a Map ends, and waits
+// for them.
+func abandon[Out any](ctx context.Context, w window[Out]) {
+	left := w.rest()
+	for _, f := range left {
+		f.Cancel()
+	}
+	for _, f := range left {
+		_ = await(context.WithoutCancel(ctx), f.Done()) // lends, and does not end before the call
+	}
+}
+
+// eachOf makes of a function that is yielded items one that is yielded chunks.
+func eachOf[Out any](yield func(Out, error) bool) func([]outcome[Out], error) bool {
+	return func(outcomes []outcome[Out], err error) bool {
+		if err != nil {
+			var none Out
+			return yield(none, err)
+		}
+		for _, o := range outcomes {
+			if !yield(o.value, o.err) {
+				return false
+			}
+		}
+		return true
+	}
+}

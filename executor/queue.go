@@ -1,0 +1,88 @@
+package executor
+
+// queue is a first-in, first-out queue of calls without a bound. It is made of
+// segments, so that it never copies, and a queue that was long gives its memory
+// back. It may hold calls that have been cancelled: who takes a call finds out
+// when it does not start.
+type queue struct {
+	head, tail *segment
+	first      int // index in head of the first call
+	end        int // index in tail after the last
+	len        int
+	dead       int // calls in it that have been cancelled
+	spare      *segment
+}
+
+type segment struct {
+	calls [256]*Call
+	next  *segment
+}
+
+func (q *queue) push(c *Call) {
+	if q.tail == nil || q.end == len(q.tail.calls) {
+		q.extend()
+	}
+	q.tail.calls[q.end] = c
+	q.end++
+	q.len++
+}
+
+func (q *queue) extend() {
+	s := q.spare
+	q.spare = nil
+	if s == nil {
+		s = new(segment)
+	}
+	if q.tail == nil {
+		q.head, q.first = s, 0
+	} else {
+		q.tail.next = s
+	}
+	q.tail, q.end = s, 0
+}
+
+// pop returns the first call, nil if the queue is empty.
+func (q *queue) pop() *Call {
+	if q.len == 0 {
+		return nil
+	}
+	c := q.head.calls[q.first]
+	q.head.calls[q.first] = nil
+	q.first++
+	q.len--
+	if q.first == len(q.head.calls) {
+		q.drop()
+	} else if q.len == 0 {
+		q.first, q.end = 0, 0 // head is tail
+	}
+	return c
+}
+
+// drop drops the first segment, which is used up.
+func (q *queue) drop() {
+	s := q.head
+	q.head, q.first = s.next, 0
+	if q.head == nil {
+		q.tail = nil
+	}
+	s.next = nil
+	q.spare = s
+}
+
+// live is the number of calls that have not been cancelled.
+func (q *queue) live() int { return max(q.len-q.dead, 0) }
+
+// bury gives back the places of cancelled calls when they are the most of a
+// long queue, so that each is looked at a bounded number of times.
+func (q *queue) bury() {
+	if q.dead < 64 || q.dead <= q.len/2 {
+		return
+	}
+	kept := queue{spare: q.spare}
+	for c := q.pop(); c != nil; c = q.pop() {
+		if c.state.Load() == pending {
+			kept.push(c)
+		}
+	}
+	*q = kept
+}

@@ -1,0 +1,568 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"time"
+)
+
+// ThreadPoolExecutor makes calls on at most MaxWorkers goroutines:
+// concurrent.futures.ThreadPoolExecutor. The zero value is ready to use. The
+// fields are set before the first call and not changed afterwards, and it must
+// not be copied after the first use.
+//
+// Calls start in the order in which they were submitted. Workers are started
+// when there is work for them and end a minute after they last had some; an
+// executor that is dropped without Close leaves nothing behind.
+type ThreadPoolExecutor struct {
+	// MaxWorkers is the number of calls that run at once; 0 means GOMAXPROCS.
+	// A call that waits for others with its own ctx does not count while it
+	// waits: see [Future.Result].
+	MaxWorkers int
+
+	// Name is what profiles show: the workers' goroutines carry it as the
+	// pprof label "executor"; "" means "ThreadPoolExecutor".
+	Name string
+
+	// Initializer is called by each worker before its first call. If it fails,
+	// the executor is broken: the calls that have not started, and all later
+	// ones, fail with an error that matches [ErrBroken] and the Initializer's.
+	// Its ctx ends when Shutdown ends what runs.
+	Initializer func(context.Context) error
+
+	// QueueLimit is the number of calls that may wait to start; 0 means no
+	// limit. When so many wait, Submit blocks until there is room, until its
+	// ctx ends, which cancels the call, or until the executor is closed, which
+	// refuses it.
+	QueueLimit int
+
+	intake intake // its mu guards the fields below too
+
+	places    int // calls that may run at once, 0 before the first call
+	taken     int // places that somebody has: workers that run or seek work, and calls that wait no longer
+	seeking   int // workers with a place that are about to look at the queue
+	queue     queue
+	idle      []*worker       // without a place, the last to come is the first to go
+	returning []chan struct{} // calls that have lent their place and want one back
+	blocked   []*submitter    // whose calls are the last of the queue, beyond QueueLimit
+	broken    error
+	sweeper   *time.Timer // will call sweep; nil while nobody is idle
+}
+
+// worker is a goroutine that makes calls.
+type worker struct {
+	wake chan struct{} // holds 1; nil before the goroutine is started
+
+	// Only the worker's goroutine uses these.
+	call  *Call // that it makes
+	next  *Call // that it has taken from the queue and not yet started
+	ended int   // calls whose end intake has not been told
+
+	// Guarded by intake.mu.
+	placed  bool // it has a place
+	seeking bool
+	swept   bool // it was idle at the last sweep
+	leave   bool // it is to end
+}
+
+// submitter is a goroutine that waits in Submit for room in the queue.
+type submitter struct {
+	call *Call
+	room chan struct{}
+}
+
+// idleTime is how long a worker waits for work before it ends, at least; it
+// may be twice as long.
+const idleTime = time.Minute
+
+// Execute is called by [Submit].
+func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
+	if e == nil {
+		c.Reject(errNilExecutor("ThreadPoolExecutor"))
+		return
+	}
+	c.intake = &e.intake
+	e.intake.mu.Lock()
+	if err := e.refusal(); err != nil {
+		e.intake.mu.Unlock()
+		c.intake = nil
+		c.Reject(err)
+		return
+	}
+	e.intake.admit()
+	e.queue.push(c)
+	w := e.summon()
+	s := e.block(c)
+	e.intake.mu.Unlock()
+
+	e.start(w)
+	if ctx.Done() != nil {
+		e.intake.watches.add(c)
+	}
+	if s != nil {
+		e.awaitRoom(ctx, s)
+	}
+}
+
+// refusal returns why no call is taken, if so. intake.mu is held.
+func (e *ThreadPoolExecutor) refusal() error {
+	switch {
+	case e.intake.closed:
+		return ErrShutdown
+	case e.broken != nil:
+		return e.broken
+	case e.places == 0:
+		return e.open()
+	}
+	return nil
+}
+
+// open is for the first call. intake.mu is held.
+func (e *ThreadPoolExecutor) open() error {
+	if e.MaxWorkers < 0 {
+		return fmt.Errorf("executor: ThreadPoolExecutor: MaxWorkers is %d; it must be positive, or 0 for GOMAXPROCS", e.MaxWorkers)
+	}
+	if e.QueueLimit < 0 {
+		return fmt.Errorf("executor: ThreadPoolExecutor: QueueLimit is %d; it must be positive, or 0 for no limit", e.QueueLimit)
+	}
+	e.places = e.Workers()
+	e.intake.pool = e
+	e.intake.labels = pprof.WithLabels(context.Background(), pprof.Labels("executor", e.name()))
+	return nil
+}
+
+// Workers returns the number of calls that run at once.
+func (e *ThreadPoolExecutor) Workers() int {
+	if e.MaxWorkers > 0 {
+		return e.MaxWorkers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// summon gives a place to a worker that start is to wake or to start, if there
+// is work and a place, and if no worker is about to look for work by itself: it
+// will summon the next if it finds more than it can do. So a burst of calls
+// wakes one worker at a time. intake.mu is held.
+func (e *ThreadPoolExecutor) summon() *worker {
+	if e.queue.len == 0 || e.seeking > 0 || e.taken >= e.places {
+		return nil
+	}
+	var w *worker
+	if last := len(e.idle) - 1; last >= 0 {
+		w = e.idle[last]
+		e.idle[last] = nil
+		e.idle = e.idle[:last]
+	} else {
+		w = new(worker)
+		e.intake.stats.Workers++
+	}
+	e.taken++
+	e.seek(w)
+	w.placed = true
+	return w
+}
+
+func (e *ThreadPoolExecutor) seek(w *worker) {
+	w.seeking = true
+	e.seeking++
+}
+
+func (e *ThreadPoolExecutor) found(w *worker) {
+	if w.seeking {
+		w.seeking = false
+		e.seeking--
+	}
+}
+
+// start starts or wakes what summon returned.
+func (e *ThreadPoolExecutor) start(w *worker) {
+	switch {
+	case w == nil:
+	case w.wake == nil:
+		w.wake = make(chan struct{}, 1)
+		go e.begin(w)
+	default:
+		w.wake <- struct{}{}
+	}
+}
+
+// begin is the life of a worker.
+func (e *ThreadPoolExecutor) begin(w *worker) {
+	pprof.SetGoroutineLabels(e.intake.labels)
+	if e.Initializer != nil && !e.initialize(e.intake.labels, w) {
+		return
+	}
+	e.work(w)
+}
+
+func (e *ThreadPoolExecutor) name() string {
+	if e.Name != "" {
+		return e.Name
+	}
+	return "ThreadPoolExecutor"
+}
+
+// work makes calls until the worker is let go.
+func (e *ThreadPoolExecutor) work(w *worker) {
+	defer func() {
+		if w.call != nil { // it has ended this goroutine
+			e.finish(w)
+			go e.work(w)
+		}
+	}()
+	for e.take(w) {
+		w.call.run()
+		e.finish(w)
+	}
+}
+
+// take starts the next call, w.call, and waits for one if there is none. It
+// returns false if the worker is to end.
+func (e *ThreadPoolExecutor) take(w *worker) bool {
+	for {
+		if w.next == nil && !e.await(w) {
+			return false
+		}
+		c := w.next
+		w.next = nil
+		if c.start() {
+			w.call = c
+			return true
+		}
+		// It was cancelled, after it left the queue or before.
+		e.intake.mu.Lock()
+		e.queue.dead--
+		e.intake.mu.Unlock()
+	}
+}
+
+// finish ends w.call. The next call leaves the queue before this one's future
+// is done, under the same lock, so that who waits for the future and then
+// submits finds a worker that seeks work.
+func (e *ThreadPoolExecutor) finish(w *worker) {
+	c := w.call
+	w.call = nil
+	e.intake.mu.Lock()
+	e.report(w)
+	e.intake.count(c.failure())
+	if !e.giveBack(w) {
+		if w.next = e.pop(); w.next == nil {
+			e.seek(w)
+		}
+	}
+	e.intake.mu.Unlock()
+	c.publish(finished)
+	w.ended++
+}
+
+// report tells intake of the calls that have ended. intake.mu is held.
+func (e *ThreadPoolExecutor) report(w *worker) {
+	n := w.ended
+	w.ended = 0
+	e.intake.left(n)
+}
+
+// pop returns the first call of the queue. intake.mu is held.
+func (e *ThreadPoolExecutor) pop() *Call {
+	c := e.queue.pop()
+	e.unblock()
+	return c
+}
+
+// await waits until w has a next call. It returns false if the worker is to
+// end.
+func (e *ThreadPoolExecutor) await(w *worker) bool {
+	e.intake.mu.Lock()
+	for {
+		e.report(w)
+		if w.placed && !e.giveBack(w) {
+			if w.next = e.pop(); w.next != nil {
+				e.found(w)
+				another := e.summon()
+				e.intake.mu.Unlock()
+				e.start(another)
+				return true
+			}
+			e.found(w)
+			e.vacate(w)
+		}
+		if w.leave || !e.rest(w) {
+			e.end()
+			e.intake.mu.Unlock()
+			return false
+		}
+		e.intake.mu.Unlock()
+		e.intake.watches.trim()
+		pprof.SetGoroutineLabels(e.intake.labels) // a call may have left others
+		<-w.wake
+		e.intake.mu.Lock()
+	}
+}
+
+// vacate takes the place of a worker that found no work. intake.mu is held.
+func (e *ThreadPoolExecutor) vacate(w *worker) {
+	w.placed = false
+	e.taken--
+}
+
+// giveBack gives the place of w to a call that has lent its own and wants one
+// back, if there is one. intake.mu is held.
+func (e *ThreadPoolExecutor) giveBack(w *worker) bool {
+	if len(e.returning) == 0 {
+		return false
+	}
+	e.found(w)
+	w.placed = false
+	close(e.returning[0])
+	e.returning = e.returning[1:]
+	return true
+}
+
+// rest makes w idle, unless it is not needed. intake.mu is held.
+func (e *ThreadPoolExecutor) rest(w *worker) bool {
+	if e.intake.closed || len(e.idle) >= e.places {
+		return false
+	}
+	w.swept = false
+	e.idle = append(e.idle, w)
+	if e.sweeper == nil {
+		e.sweeper = time.AfterFunc(idleTime, e.sweep)
+	}
+	return true
+}
+
+// sweep ends the workers that were idle at the last sweep and are still.
+func (e *ThreadPoolExecutor) sweep() {
+	e.intake.mu.Lock()
+	defer e.intake.mu.Unlock()
+	var kept []*worker
+	for _, w := range e.idle {
+		if w.swept {
+			e.dismiss(w)
+			continue
+		}
+		w.swept = true
+		kept = append(kept, w)
+	}
+	e.idle, e.sweeper = kept, nil
+	if len(kept) > 0 {
+		e.sweeper = time.AfterFunc(idleTime, e.sweep)
+	}
+}
+
+// dismiss ends an idle worker. intake.mu is held.
+func (e *ThreadPoolExecutor) dismiss(w *worker) {
+	w.leave = true
+	w.wake <- struct{}{} // does not block: it holds 1, and nobody else wakes an idle worker
+}
+
+// end counts a worker that ends. intake.mu is held.
+func (e *ThreadPoolExecutor) end() {
+	e.intake.stats.Workers--
+	if e.intake.closed {
+		e.intake.ring()
+	}
+}
+
+// initialize calls the Initializer and reports whether w may work. While it
+// runs, other workers may be summoned.
+func (e *ThreadPoolExecutor) initialize(ctx context.Context, w *worker) (ok bool) {
+	e.intake.mu.Lock()
+	e.found(w)
+	another := e.summon()
+	e.intake.mu.Unlock()
+	e.start(another)
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	e.intake.enroll(w, cancel)
+	var err error
+	returned := false
+	defer func() { // deferred, because the Initializer may end this goroutine
+		if !returned {
+			err = caught(recover())
+		}
+		e.intake.strike(w)
+		cancel(nil)
+		if err != nil {
+			e.fall(w, err)
+		}
+	}()
+	err = e.Initializer(ctx)
+	returned = true
+	return err == nil
+}
+
+// fall breaks the executor, because the Initializer of w failed.
+func (e *ThreadPoolExecutor) fall(w *worker, err error) {
+	e.intake.mu.Lock()
+	if e.broken == nil {
+		e.broken = fmt.Errorf("%w: the Initializer of %s: %w", ErrBroken, e.name(), err)
+	}
+	err = e.broken
+	e.intake.mu.Unlock()
+	e.empty(func(c *Call) { e.intake.refuse(c, err) })
+	e.intake.mu.Lock()
+	if !e.giveBack(w) {
+		e.vacate(w)
+	}
+	e.end()
+	e.intake.mu.Unlock()
+}
+
+// empty ends all queued calls.
+func (e *ThreadPoolExecutor) empty(end func(*Call)) {
+	e.intake.mu.Lock()
+	var calls []*Call
+	for c := e.queue.pop(); c != nil; c = e.queue.pop() {
+		calls = append(calls, c)
+	}
+	e.intake.mu.Unlock()
+	for _, c := range calls {
+		end(c)
+	}
+	e.intake.mu.Lock()
+	e.queue.dead -= len(calls) // each was, or has been made, a dead one
+	e.intake.mu.Unlock()
+}
+
+// block makes the submitter of c, which is the last of the queue, wait if the
+// queue is longer than its limit. intake.mu is held.
+func (e *ThreadPoolExecutor) block(c *Call) *submitter {
+	if e.QueueLimit == 0 || e.queue.live() <= e.QueueLimit {
+		return nil
+	}
+	s := &submitter{call: c, room: make(chan struct{})}
+	e.blocked = append(e.blocked, s)
+	return s
+}
+
+// unblock lets submitters go for whose calls there is room. intake.mu is held.
+func (e *ThreadPoolExecutor) unblock() {
+	for len(e.blocked) > 0 && e.queue.live()-len(e.blocked) < e.QueueLimit {
+		close(e.blocked[0].room)
+		e.blocked = e.blocked[1:]
+	}
+}
+
+// awaitRoom waits until there is room for the call of s, or it has ended.
+func (e *ThreadPoolExecutor) awaitRoom(ctx context.Context, s *submitter) {
+	if await(ctx, s.room) != nil {
+		s.call.drop(expired)
+	}
+}
+
+// withdrawn says that c, which is in the queue or was just taken from it, will
+// not start. intake.mu is held.
+func (e *ThreadPoolExecutor) withdrawn(c *Call) {
+	e.queue.dead++
+	e.queue.bury()
+	for i, s := range e.blocked {
+		if s.call == c {
+			close(s.room)
+			e.blocked = slices.Delete(e.blocked, i, i+1)
+			break
+		}
+	}
+	e.unblock()
+}
+
+// Stats counts the calls so far.
+func (e *ThreadPoolExecutor) Stats() Stats {
+	e.intake.mu.Lock()
+	defer e.intake.mu.Unlock()
+	s := e.intake.stats
+	s.Queued = e.queue.live()
+	s.Running = s.Submitted - s.Succeeded - s.Failed - s.Cancelled - s.Queued
+	return s
+}
+
+// Close takes no more calls and waits for those it has taken, queued ones
+// included, and for its workers to end: leaving the with-block of a Python
+// executor. A Submit that waits for room is refused. It may be called again and
+// by many goroutines, but not from a call of this executor, which it would wait
+// for; use Shutdown there.
+func (e *ThreadPoolExecutor) Close() error { return e.Shutdown(context.Background()) }
+
+// Shutdown is Close until ctx ends. Then the calls that have not started are
+// cancelled, the ctx of those that run ends with the cause [ErrShutdown], and
+// Shutdown returns an error that matches [ErrPending] and ctx's error if calls
+// still run. With a ctx that has ended it answers to
+// shutdown(wait=False, cancel_futures=True). It may be called again, to wait
+// again.
+//
+// Called from a call of this executor, with the ctx of that call, it does not
+// wait for that call.
+func (e *ThreadPoolExecutor) Shutdown(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext("Shutdown")
+	}
+	e.intake.mu.Lock()
+	e.intake.closed = true
+	blocked := e.blocked
+	e.blocked = nil
+	for _, w := range e.idle {
+		e.dismiss(w)
+	}
+	e.idle = nil
+	if e.sweeper != nil {
+		e.sweeper.Stop()
+		e.sweeper = nil
+	}
+	e.intake.mu.Unlock()
+	for _, s := range blocked {
+		e.intake.refuse(s.call, ErrShutdown)
+		close(s.room)
+	}
+	return e.intake.shutdown(ctx, func() {
+		e.empty(func(c *Call) { c.drop(cancelled) })
+	})
+}
+
+// lend gives the place of a running call to others while it waits, and reports
+// whether the call has one to lend.
+func (c *Call) lend() bool {
+	if c.intake == nil || c.intake.pool == nil {
+		return false
+	}
+	e, x := c.intake.pool, c.more()
+	e.intake.mu.Lock()
+	x.waits++
+	var w *worker
+	if x.waits == 1 {
+		if len(e.returning) > 0 {
+			close(e.returning[0])
+			e.returning = e.returning[1:]
+		} else {
+			e.taken--
+			w = e.summon()
+		}
+	}
+	e.intake.mu.Unlock()
+	e.start(w)
+	return true
+}
+
+// reclaim ends lend: it waits for a place. Calls that want their place back go
+// before those that are queued. A call that waits on several goroutines of its
+// own has its place back when all have come.
+func (c *Call) reclaim() {
+	e, x := c.intake.pool, c.extra.Load()
+	e.intake.mu.Lock()
+	x.waits--
+	if x.waits > 0 {
+		e.intake.mu.Unlock()
+		return
+	}
+	if e.taken < e.places {
+		e.taken++
+		e.intake.mu.Unlock()
+		return
+	}
+	place := make(chan struct{})
+	e.returning = append(e.returning, place)
+	e.intake.mu.Unlock()
+	<-place
+}
