@@ -2,6 +2,9 @@ module github.com/gofutures/futures
 
 go 1.26
 
-require go.uber.org/goleak v1.3.0
+require (
+	go.uber.org/goleak v1.3.0
+	pgregory.net/rapid v1.3.0
+)
 
 require github.com/stretchr/testify v1.12.1 // indirect

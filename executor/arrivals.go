@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -60,7 +61,8 @@ func (x *extra) attach(c *Call, a arrival) {
 		a.at.arrive(a.index)
 		return
 	}
-	x.arrivals = append(x.arrivals, a)
+	r := x.rarely()
+	r.arrivals = append(r.arrivals, a)
 	x.mu.Unlock()
 	x.settle(c)
 }
@@ -69,12 +71,7 @@ func (x *extra) attach(c *Call, a arrival) {
 func (x *extra) detach(a *arrivals) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	kept := x.arrivals[:0]
-	for _, e := range x.arrivals {
-		if e.at != a {
-			kept = append(kept, e)
-		}
+	if x.rare != nil {
+		x.rare.arrivals = slices.DeleteFunc(x.rare.arrivals, func(e arrival) bool { return e.at == a })
 	}
-	clear(x.arrivals[len(kept):])
-	x.arrivals = kept
 }

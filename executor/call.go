@@ -59,7 +59,7 @@ func (c *Call) Run(ctx context.Context) {
 	defer c.publish(finished)
 	x := c.more()
 	x.mu.Lock()
-	x.parent = ctx
+	x.rarely().parent = ctx
 	x.mu.Unlock()
 	c.run()
 }

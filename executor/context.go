@@ -36,10 +36,14 @@ func (cc *callContext) built() (own, parent context.Context) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.parent != nil {
-		return x.ctx, x.parent
+	switch r := x.rare; {
+	case r == nil:
+		return nil, c.ctx
+	case r.parent != nil:
+		return r.ctx, r.parent
+	default:
+		return r.ctx, c.ctx
 	}
-	return x.ctx, c.ctx
 }
 
 func (cc *callContext) Done() <-chan struct{} { return (*Call)(cc).build().Done() }
@@ -84,27 +88,20 @@ func (cc *callContext) String() string { return "executor.callContext" }
 
 // build returns the call's cancel context and makes it if there is none.
 func (c *Call) build() context.Context {
+	own, parent := (*callContext)(c).built()
+	if own != nil {
+		return own
+	}
+	ctx, cancel := context.WithCancelCause(parent) // not under a lock: parent may be anybody's
 	x := c.more()
 	x.mu.Lock()
-	if x.ctx != nil {
-		defer x.mu.Unlock()
-		return x.ctx
-	}
-	parent := x.parent
-	if parent == nil {
-		parent = c.ctx
-	}
-	x.mu.Unlock()
-
-	// Outside the lock: parent may be anybody's code, or another callContext.
-	ctx, cancel := context.WithCancelCause(parent)
-	x.mu.Lock()
-	if x.ctx != nil {
+	r := x.rarely()
+	if r.ctx != nil {
 		defer x.mu.Unlock()
 		cancel(nil)
-		return x.ctx
+		return r.ctx
 	}
-	x.ctx, x.cancel = ctx, cancel
+	r.ctx, r.cancel = ctx, cancel
 	over := x.over
 	x.mu.Unlock()
 
@@ -117,6 +114,8 @@ func (c *Call) build() context.Context {
 		if c.ended() {
 			c.intake.strike(c) // end may have been here before enroll
 		}
+	default:
+		x.settle(c)
 	}
 	return ctx
 }
@@ -129,7 +128,7 @@ func (c *Call) interrupt(cause error) {
 	c.build()
 	x := c.extra.Load()
 	x.mu.Lock()
-	cancel := x.cancel
+	cancel := x.rare.cancel
 	x.mu.Unlock()
 	cancel(cause)
 }

@@ -7,26 +7,33 @@ import (
 	"sync"
 )
 
-// extra is what most calls never need: an error, somebody who waits, a
-// callback, a ctx whose Done was asked for. The first to need it adds it to
-// the call.
+// extra is what most calls never need: an error, somebody who waits. The first
+// to need it adds it to the call.
 //
-// Who adds to it looks at the state of the call afterwards, and who ends the
-// call looks for an extra after setting the state. So one of them sees the
-// other, and end, which may be called twice, is called.
+// Who adds to an extra looks at the state of the call afterwards, and who ends
+// the call looks for an extra after setting the state. So at least one of them
+// sees the other, and calls end.
 type extra struct {
-	err error // written before the call is published, and not afterwards
+	err   error          // written before the call is published, and not afterwards
+	ended sync.WaitGroup // 1 until end
 
-	mu        sync.Mutex // guards the fields below
-	over      bool       // end was here
-	done      chan struct{}
+	mu   sync.Mutex    // guards the fields below
+	over bool          // end was here
+	done chan struct{} // made when somebody asks
+	rare *rare
+}
+
+// rare is what few calls with an extra need.
+type rare struct {
 	arrivals  []arrival
 	callbacks []func()
-	calling   bool            // a goroutine is in callBack
-	parent    context.Context // of Call.Run; nil: the call's own
-	ctx       context.Context // what callContext.Done built
-	cancel    context.CancelCauseFunc
-	waits     int // goroutines of the call that wait and have lent its place
+	calling   bool // a goroutine is in callBack
+
+	parent context.Context // that Call.Run was given; nil: the call's own
+	ctx    context.Context // that callContext.Done built
+	cancel context.CancelCauseFunc
+
+	waits int // guarded by intake.mu: goroutines of the call that wait and have lent its place
 }
 
 // more returns the call's extra and makes it if there is none.
@@ -35,15 +42,25 @@ func (c *Call) more() *extra {
 		return x
 	}
 	x := new(extra)
+	x.ended.Add(1)
 	if c.extra.CompareAndSwap(nil, x) {
 		return x
 	}
 	return c.extra.Load()
 }
 
+// rarely returns what x needs rarely and makes it if there is none. x.mu is
+// held.
+func (x *extra) rarely() *rare {
+	if x.rare == nil {
+		x.rare = new(rare)
+	}
+	return x.rare
+}
+
 // end wakes all who wait for c, which has ended. It returns true if there are
 // callbacks, for which the caller is to see that callBack is called.
-func (x *extra) end(c *Call) bool {
+func (x *extra) end(c *Call) (callbacks bool) {
 	x.mu.Lock()
 	if x.over {
 		x.mu.Unlock()
@@ -53,9 +70,15 @@ func (x *extra) end(c *Call) bool {
 	if x.done != nil {
 		close(x.done)
 	}
-	arrivals, cancel := x.arrivals, x.cancel
-	x.arrivals = nil
-	callbacks := len(x.callbacks) > 0
+	x.ended.Done()
+	r := x.rare
+	if r == nil {
+		x.mu.Unlock()
+		return false
+	}
+	arrivals, cancel := r.arrivals, r.cancel
+	r.arrivals = nil
+	callbacks = len(r.callbacks) > 0
 	x.mu.Unlock()
 
 	if cancel != nil {
@@ -70,8 +93,8 @@ func (x *extra) end(c *Call) bool {
 	return callbacks
 }
 
-// settle is called by who has added to x: if c ended meanwhile, nobody else
-// may know of what was added.
+// settle is called by who has added to x: if c ended meanwhile, nobody else may
+// know of what was added.
 func (x *extra) settle(c *Call) {
 	if c.ended() && x.end(c) {
 		go x.callBack()
@@ -92,10 +115,11 @@ func (x *extra) doneChan(c *Call) <-chan struct{} {
 	return done
 }
 
-// onDone adds a callback and calls it here if c has ended.
+// onDone adds a callback, and calls it here if c has ended.
 func (x *extra) onDone(c *Call, fn func()) {
 	x.mu.Lock()
-	x.callbacks = append(x.callbacks, fn)
+	r := x.rarely()
+	r.callbacks = append(r.callbacks, fn)
 	x.mu.Unlock()
 	if c.ended() {
 		x.end(c)
@@ -104,28 +128,28 @@ func (x *extra) onDone(c *Call, fn func()) {
 }
 
 // callBack calls the callbacks of a call that has ended, one after another,
-// unless another goroutine does so already.
+// unless another goroutine is at it.
 func (x *extra) callBack() {
 	x.mu.Lock()
-	if x.calling {
-		x.mu.Unlock()
+	defer x.mu.Unlock()
+	r := x.rare
+	if r == nil || r.calling {
 		return
 	}
-	x.calling = true
-	for len(x.callbacks) > 0 {
-		fn := x.callbacks[0]
-		x.callbacks = x.callbacks[1:]
+	r.calling = true
+	for len(r.callbacks) > 0 {
+		fn := r.callbacks[0]
+		r.callbacks = r.callbacks[1:]
 		x.mu.Unlock()
 		x.callOne(fn)
 		x.mu.Lock()
 	}
-	x.callbacks = nil
-	x.calling = false
-	x.mu.Unlock()
+	r.callbacks = nil
+	r.calling = false
 }
 
-// callOne calls fn and contains its panic. A Goexit ends this goroutine; the
-// callbacks that are left get another.
+// callOne calls fn and contains its panic. If fn ends this goroutine, another
+// goes on with the callbacks that are left.
 func (x *extra) callOne(fn func()) {
 	returned := false
 	defer func() {
@@ -137,8 +161,7 @@ func (x *extra) callOne(fn func()) {
 			return
 		}
 		x.mu.Lock()
-		x.calling = false
-		x.mu.Unlock()
+		x.rare.calling = false // callBack's deferred Unlock is for this Lock
 		go x.callBack()
 	}()
 	fn()

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,9 +42,11 @@ type ThreadPoolExecutor struct {
 
 	intake intake // its mu guards the fields below too
 
-	places    int // calls that may run at once, 0 before the first call
-	taken     int // places that somebody has: workers that run or seek work, and calls that wait no longer
-	seeking   int // workers with a place that are about to look at the queue
+	places    int         // calls that may run at once, 0 before the first call
+	spins     bool        // looking for work a little longer does not keep others from working
+	taken     int         // places that somebody has: workers that run or seek work, and calls that wait no longer
+	seeking   bool        // a worker does, and will find what is submitted
+	come      atomic.Bool // set when the queue gets its first call while somebody seeks
 	queue     queue
 	idle      []*worker       // without a place, the last to come is the first to go
 	returning []chan struct{} // calls that have lent their place and want one back
@@ -52,21 +55,26 @@ type ThreadPoolExecutor struct {
 	sweeper   *time.Timer // will call sweep; nil while nobody is idle
 }
 
-// worker is a goroutine that makes calls.
+// worker is a goroutine that makes calls. Its fields are its own, but for next
+// while it rests.
 type worker struct {
-	wake chan struct{} // holds 1; nil before the goroutine is started
-
-	// Only the worker's goroutine uses these.
+	wake  chan struct{} // holds 1; nil before the goroutine is started
+	step  step
 	call  *Call // that it makes
-	next  *Call // that it has taken from the queue and not yet started
+	next  *Call // that it was given and has not started
 	ended int   // calls whose end intake has not been told
-
-	// Guarded by intake.mu.
-	placed  bool // it has a place
-	seeking bool
-	swept   bool // it was idle at the last sweep
-	leave   bool // it is to end
+	swept bool  // guarded by intake.mu: it was idle at the last sweep
 }
+
+// step is what a worker does next.
+type step int
+
+const (
+	working step = iota // make the call that it was given
+	seeking             // wait a little for a call, keeping its place
+	resting             // wait for who gives it a call and a place, or no call, to leave
+	leaving
+)
 
 // submitter is a goroutine that waits in Submit for room in the queue.
 type submitter struct {
@@ -94,6 +102,9 @@ func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
 	}
 	e.intake.admit()
 	e.queue.push(c)
+	if e.seeking && e.queue.len == 1 {
+		e.come.Store(true)
+	}
 	w := e.summon()
 	s := e.block(c)
 	e.intake.mu.Unlock()
@@ -129,6 +140,7 @@ func (e *ThreadPoolExecutor) open() error {
 		return fmt.Errorf("executor: ThreadPoolExecutor: QueueLimit is %d; it must be positive, or 0 for no limit", e.QueueLimit)
 	}
 	e.places = e.Workers()
+	e.spins = runtime.GOMAXPROCS(0) > 1
 	e.intake.pool = e
 	e.intake.labels = pprof.WithLabels(context.Background(), pprof.Labels("executor", e.name()))
 	return nil
@@ -142,12 +154,11 @@ func (e *ThreadPoolExecutor) Workers() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// summon gives a place to a worker that start is to wake or to start, if there
-// is work and a place, and if no worker is about to look for work by itself: it
-// will summon the next if it finds more than it can do. So a burst of calls
-// wakes one worker at a time. intake.mu is held.
+// summon gives the first call of the queue, and a place, to a worker that start
+// is to wake or to start; or returns nil if there is no call or no place, or if a
+// worker looks for work by itself. intake.mu is held.
 func (e *ThreadPoolExecutor) summon() *worker {
-	if e.queue.len == 0 || e.seeking > 0 || e.taken >= e.places {
+	if e.queue.len == 0 || e.seeking || e.taken >= e.places {
 		return nil
 	}
 	var w *worker
@@ -160,21 +171,9 @@ func (e *ThreadPoolExecutor) summon() *worker {
 		e.intake.stats.Workers++
 	}
 	e.taken++
-	e.seek(w)
-	w.placed = true
+	w.next = e.queue.pop()
+	e.unblock()
 	return w
-}
-
-func (e *ThreadPoolExecutor) seek(w *worker) {
-	w.seeking = true
-	e.seeking++
-}
-
-func (e *ThreadPoolExecutor) found(w *worker) {
-	if w.seeking {
-		w.seeking = false
-		e.seeking--
-	}
 }
 
 // start starts or wakes what summon returned.
@@ -223,36 +222,53 @@ func (e *ThreadPoolExecutor) work(w *worker) {
 // returns false if the worker is to end.
 func (e *ThreadPoolExecutor) take(w *worker) bool {
 	for {
-		if w.next == nil && !e.await(w) {
+		switch w.step {
+		case seeking:
+			e.spin()
+			e.intake.mu.Lock()
+			e.report(w)
+			e.proceed(w, false)
+			another := e.summon()
+			e.intake.mu.Unlock()
+			e.start(another)
+		case resting:
+			<-w.wake
+			w.step = working
+			if w.next == nil {
+				w.step = leaving
+			}
+		case leaving:
+			e.intake.mu.Lock()
+			e.report(w)
+			e.end()
+			e.intake.mu.Unlock()
 			return false
+		case working:
+			w.call, w.next = w.next, nil
+			if w.call.start() {
+				return true
+			}
+			w.call = nil // it was cancelled, in the queue or since it left it
+			e.intake.mu.Lock()
+			e.report(w)
+			e.queue.dead--
+			e.proceed(w, false)
+			e.intake.mu.Unlock()
 		}
-		c := w.next
-		w.next = nil
-		if c.start() {
-			w.call = c
-			return true
-		}
-		// It was cancelled, after it left the queue or before.
-		e.intake.mu.Lock()
-		e.queue.dead--
-		e.intake.mu.Unlock()
 	}
 }
 
-// finish ends w.call. The next call leaves the queue before this one's future
-// is done, under the same lock, so that who waits for the future and then
-// submits finds a worker that seeks work.
+// finish ends w.call. What w does next is settled before the future is done,
+// under the same lock: who waits for the future and then submits finds a worker
+// that is free, and does not start another.
 func (e *ThreadPoolExecutor) finish(w *worker) {
 	c := w.call
 	w.call = nil
+	waited := c.extra.Load() != nil
 	e.intake.mu.Lock()
 	e.report(w)
 	e.intake.count(c.failure())
-	if !e.giveBack(w) {
-		if w.next = e.pop(); w.next == nil {
-			e.seek(w)
-		}
-	}
+	e.proceed(w, e.spins && !waited) // a spin would keep from this core who waits
 	e.intake.mu.Unlock()
 	c.publish(finished)
 	w.ended++
@@ -265,73 +281,52 @@ func (e *ThreadPoolExecutor) report(w *worker) {
 	e.intake.left(n)
 }
 
-// pop returns the first call of the queue. intake.mu is held.
-func (e *ThreadPoolExecutor) pop() *Call {
-	c := e.queue.pop()
-	e.unblock()
-	return c
-}
-
-// await waits until w has a next call. It returns false if the worker is to
-// end.
-func (e *ThreadPoolExecutor) await(w *worker) bool {
-	e.intake.mu.Lock()
-	for {
-		e.report(w)
-		if w.placed && !e.giveBack(w) {
-			if w.next = e.pop(); w.next != nil {
-				e.found(w)
-				another := e.summon()
-				e.intake.mu.Unlock()
-				e.start(another)
-				return true
-			}
-			e.found(w)
-			e.vacate(w)
-		}
-		if w.leave || !e.rest(w) {
-			e.end()
-			e.intake.mu.Unlock()
-			return false
-		}
-		e.intake.mu.Unlock()
-		e.intake.watches.trim()
-		pprof.SetGoroutineLabels(e.intake.labels) // a call may have left others
-		<-w.wake
-		e.intake.mu.Lock()
+// proceed settles what w, which has a place, does next: it takes a call, seeks
+// one a little longer, or gives up its place and rests, or leaves. intake.mu is
+// held.
+func (e *ThreadPoolExecutor) proceed(w *worker, maySeek bool) {
+	if w.step == seeking {
+		e.seeking = false
+	}
+	if len(e.returning) > 0 {
+		e.giveBack()
+		e.rest(w)
+		return
+	}
+	w.next = e.queue.pop()
+	switch {
+	case w.next != nil:
+		w.step = working
+		e.unblock()
+	case maySeek && !e.seeking:
+		w.step = seeking
+		e.seeking = true
+		e.come.Store(false)
+	default:
+		e.taken--
+		e.rest(w)
 	}
 }
 
-// vacate takes the place of a worker that found no work. intake.mu is held.
-func (e *ThreadPoolExecutor) vacate(w *worker) {
-	w.placed = false
-	e.taken--
-}
-
-// giveBack gives the place of w to a call that has lent its own and wants one
-// back, if there is one. intake.mu is held.
-func (e *ThreadPoolExecutor) giveBack(w *worker) bool {
-	if len(e.returning) == 0 {
-		return false
-	}
-	e.found(w)
-	w.placed = false
+// giveBack gives a place that somebody leaves to the first of the calls that
+// have lent their own. intake.mu is held.
+func (e *ThreadPoolExecutor) giveBack() {
 	close(e.returning[0])
 	e.returning = e.returning[1:]
-	return true
 }
 
-// rest makes w idle, unless it is not needed. intake.mu is held.
-func (e *ThreadPoolExecutor) rest(w *worker) bool {
+// rest makes w, which has no place any more, idle, or lets it go if there are
+// idle workers enough. intake.mu is held.
+func (e *ThreadPoolExecutor) rest(w *worker) {
 	if e.intake.closed || len(e.idle) >= e.places {
-		return false
+		w.step = leaving
+		return
 	}
-	w.swept = false
+	w.step, w.swept = resting, false
 	e.idle = append(e.idle, w)
 	if e.sweeper == nil {
 		e.sweeper = time.AfterFunc(idleTime, e.sweep)
 	}
-	return true
 }
 
 // sweep ends the workers that were idle at the last sweep and are still.
@@ -355,8 +350,7 @@ func (e *ThreadPoolExecutor) sweep() {
 
 // dismiss ends an idle worker. intake.mu is held.
 func (e *ThreadPoolExecutor) dismiss(w *worker) {
-	w.leave = true
-	w.wake <- struct{}{} // does not block: it holds 1, and nobody else wakes an idle worker
+	w.wake <- struct{}{} // holds 1, and nobody else wakes an idle worker
 }
 
 // end counts a worker that ends. intake.mu is held.
@@ -370,12 +364,6 @@ func (e *ThreadPoolExecutor) end() {
 // initialize calls the Initializer and reports whether w may work. While it
 // runs, other workers may be summoned.
 func (e *ThreadPoolExecutor) initialize(ctx context.Context, w *worker) (ok bool) {
-	e.intake.mu.Lock()
-	e.found(w)
-	another := e.summon()
-	e.intake.mu.Unlock()
-	e.start(another)
-
 	ctx, cancel := context.WithCancelCause(ctx)
 	e.intake.enroll(w, cancel)
 	var err error
@@ -403,10 +391,15 @@ func (e *ThreadPoolExecutor) fall(w *worker, err error) {
 	}
 	err = e.broken
 	e.intake.mu.Unlock()
-	e.empty(func(c *Call) { e.intake.refuse(c, err) })
+	refuse := func(c *Call) { e.intake.refuse(c, err) }
+	e.empty(refuse)
+	refuse(w.next)
 	e.intake.mu.Lock()
-	if !e.giveBack(w) {
-		e.vacate(w)
+	e.queue.dead-- // w.next
+	if len(e.returning) > 0 {
+		e.giveBack()
+	} else {
+		e.taken--
 	}
 	e.end()
 	e.intake.mu.Unlock()
@@ -528,13 +521,15 @@ func (c *Call) lend() bool {
 		return false
 	}
 	e, x := c.intake.pool, c.more()
+	x.mu.Lock()
+	r := x.rarely()
+	x.mu.Unlock()
 	e.intake.mu.Lock()
-	x.waits++
+	r.waits++
 	var w *worker
-	if x.waits == 1 {
+	if r.waits == 1 {
 		if len(e.returning) > 0 {
-			close(e.returning[0])
-			e.returning = e.returning[1:]
+			e.giveBack()
 		} else {
 			e.taken--
 			w = e.summon()
@@ -549,10 +544,10 @@ func (c *Call) lend() bool {
 // before those that are queued. A call that waits on several goroutines of its
 // own has its place back when all have come.
 func (c *Call) reclaim() {
-	e, x := c.intake.pool, c.extra.Load()
+	e, r := c.intake.pool, c.extra.Load().rare
 	e.intake.mu.Lock()
-	x.waits--
-	if x.waits > 0 {
+	r.waits--
+	if r.waits > 0 {
 		e.intake.mu.Unlock()
 		return
 	}
@@ -566,3 +561,16 @@ func (c *Call) reclaim() {
 	e.intake.mu.Unlock()
 	<-place
 }
+
+// spin waits some microseconds for a call. A worker that keeps up with a stream
+// of calls would else park and be woken for every few of them, which costs more
+// than the calls.
+func (e *ThreadPoolExecutor) spin() {
+	for range spinLoops {
+		if e.come.Load() {
+			return
+		}
+	}
+}
+
+const spinLoops = 4000

@@ -142,6 +142,12 @@ func (c *Call) wait(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext("Future.Result")
 	}
+	if ctx.Done() == nil && callOf(ctx) == nil {
+		x := c.more()
+		x.settle(c)
+		x.ended.Wait()
+		return nil
+	}
 	err := await(ctx, c.Done())
 	if c.ended() {
 		return nil // also when ctx has ended

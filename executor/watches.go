@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // watches cancel queued calls whose ctx ends, at once, though every worker is
@@ -13,8 +14,12 @@ import (
 type watches struct {
 	mu    sync.Mutex
 	watch map[<-chan struct{}]*watch
-	last  *watch // kept when it is empty until trim, so that a ctx whose calls come one by one is not registered on for each
+	last  *watch      // kept for a while when it is empty: calls with one ctx may come one by one
+	timer *time.Timer // will call tick while there is a last watch
 }
+
+// lingerTime is how long an empty watch is kept at most.
+const lingerTime = 10 * time.Millisecond
 
 // watch has the queued calls of one ctx.
 type watch struct {
@@ -63,6 +68,9 @@ func (ws *watches) keep(w *watch) (stop func() bool) {
 		return noStop
 	}
 	ws.last = w
+	if w != nil && ws.timer == nil {
+		ws.timer = time.AfterFunc(lingerTime, ws.tick)
+	}
 	if before != nil && len(before.calls) == 0 {
 		delete(ws.watch, before.done)
 		return before.stop
@@ -94,10 +102,17 @@ func (ws *watches) remove(c *Call) {
 	stop()
 }
 
-// trim leaves the last ctx if none of its calls is queued.
-func (ws *watches) trim() {
+// tick leaves the ctx of the last watch if that is empty.
+func (ws *watches) tick() {
 	ws.mu.Lock()
-	stop := ws.keep(nil)
+	stop := noStop
+	if ws.last != nil && len(ws.last.calls) == 0 {
+		stop = ws.keep(nil)
+	}
+	ws.timer = nil
+	if ws.last != nil {
+		ws.timer = time.AfterFunc(lingerTime, ws.tick)
+	}
 	ws.mu.Unlock()
 	stop()
 }

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/gofutures/futures/executor"
+)
+
+// levers is the table: one lever is one line. The first is what the others are
+// compared with.
+var levers = []lever{
+	{"a plain loop", loop},
+	{"executor.Sequential", on(func() closer { return &executor.Sequential{} })},
+	{"executor.ThreadPoolExecutor", on(func() closer { return &executor.ThreadPoolExecutor{} })},
+	{"executor.ThreadPerTask", on(func() closer { return &executor.ThreadPerTask{} })},
+}
+
+// lever is one way to parse files: it returns a report of each, in any order.
+type lever struct {
+	name string
+	run  func(ctx context.Context, files []string) reports
+}
+
+type reports = iter.Seq2[Report, error]
+
+// loop is how it is done without this module.
+func loop(ctx context.Context, files []string) reports {
+	return func(yield func(Report, error) bool) {
+		for _, path := range files {
+			r, err := parse(ctx, path)
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// on returns a lever that parses files on an executor, which it opens and
+// closes.
+//
+// Map bounds what is under way, and with it memory and descriptors: it is at
+// most twice the executor's Workers ahead of the loop that ranges over it. The
+// ThreadPerTask has no Workers to count, so twice GOMAXPROCS is the bound: each
+// of 11,000 files has a goroutine of its own, a few at a time. MapSlice would
+// start them all at once: five times the memory.
+//
+// Unordered lets the results come as they are ready, so that the bound does not
+// make all wait for one long file. The total is the same in any order.
+func on(open func() closer) func(context.Context, []string) reports {
+	return func(ctx context.Context, files []string) reports {
+		return func(yield func(Report, error) bool) {
+			ex := open()
+			defer ex.Close()
+			executor.Map(ctx, ex, parse, slices.Values(files), executor.Unordered())(yield)
+		}
+	}
+}
+
+// closer is an executor that has an end.
+type closer interface {
+	executor.Executor
+	io.Closer
+}
+
+// measured is what one lever found, and what that cost.
+type measured struct {
+	name  string
+	total Total
+	wall  time.Duration
+	peak  uint64 // bytes; 0: not known
+}
+
+// measure does the job with one lever.
+func measure(ctx context.Context, l lever, in input, g gauge, p *progress) (measured, error) {
+	defer p.erase()
+	runtime.GC()
+	debug.FreeOSMemory() // what the lever before has left is not this one's
+	peak := g.start()
+	start := time.Now()
+	total, err := l.total(ctx, in, p)
+	return measured{l.name, total, time.Since(start), peak()}, err
+}
+
+// total adds up the reports of a lever.
+func (l lever) total(ctx context.Context, in input, p *progress) (Total, error) {
+	t := Total{Failures: slices.Clone(in.lost)}
+	for r, err := range l.run(ctx, in.files) {
+		if err != nil {
+			return Total{}, fmt.Errorf("%s, after %s of %s files: %w", l.name, thousands(t.Files), thousands(len(in.files)), err)
+		}
+		t.add(r)
+		p.step()
+	}
+	t.sort()
+	return t, nil
+}

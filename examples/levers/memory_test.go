@@ -1,0 +1,55 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// much is enough memory to tell from what a test needs by itself.
+const much = 64 << 20
+
+func TestPeakIsThatOfOneLever(t *testing.T) {
+	for _, g := range []gauge{newGauge(), {"sampled", sampledPeak}} {
+		t.Run(g.head, func(t *testing.T) {
+			peak := g.start()
+			runtime.KeepAlive(take(much))
+			high := peak()
+			if high < much {
+				t.Errorf("peak is %d, want at least the %d that were taken", high, much)
+			}
+
+			debug.FreeOSMemory()
+			if low := g.start()(); low > high-much/2 {
+				t.Errorf("the next peak is %d, after %d; want the %d that were taken to be forgotten", low, high, much)
+			}
+		})
+	}
+}
+
+func TestSampledPeakSeesWhatIsGivenBackBeforeTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peak := sampledPeak()
+		b := take(much)
+		time.Sleep(2 * sampleEvery)
+		runtime.KeepAlive(b)
+		b = nil
+		debug.FreeOSMemory()
+		if left, high := goMemory(), peak(); high < much || high < left+much/2 {
+			t.Errorf("peak is %d and at the end it is %d; want the peak to have the %d that were taken in between", high, left, much)
+		}
+	})
+}
+
+// take returns n bytes, with each page touched.
+//
+//go:noinline
+func take(n int) []byte {
+	b := make([]byte, n)
+	for i := 0; i < n; i += 4096 {
+		b[i] = 1
+	}
+	return b
+}

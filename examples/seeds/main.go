@@ -1,0 +1,47 @@
+// Command seeds shows short Python programs, each above the Go function that
+// replaces it, and runs those functions.
+//
+//	go run ./examples/seeds
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+)
+
+// seeds is the table: one Python snippet is one line.
+var seeds = []seed{
+	{"ThreadPoolExecutor and map", mapWords},
+	{"submit and as_completed", submitWords},
+	{"Thread, start and join", startAndJoin},
+	{"wait for FIRST_COMPLETED", firstOfAll},
+}
+
+// seed is a Python snippet in Go. It prints to out what the snippet prints.
+type seed struct {
+	title string
+	run   func(ctx context.Context, out io.Writer) error
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := runAll(ctx, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "seeds:", err)
+		os.Exit(1)
+	}
+}
+
+func runAll(ctx context.Context, out io.Writer) error {
+	for _, s := range seeds {
+		fmt.Fprintf(out, "%s\n", s.title)
+		if err := s.run(ctx, out); err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// want is what the Python snippets print.
+const want = `ThreadPoolExecutor and map
+8
+3
+6
+submit and as_completed
+'': no word
+'owl': 3
+'gopher': 6
+'elephant': 8
+Thread, start and join
+started
+6
+wait for FIRST_COMPLETED
+3
+2 pending
+`
+
+func TestSeedsPrintWhatPythonPrints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		start := time.Now()
+		err := runAll(t.Context(), &out)
+		if got := out.String(); err != nil || got != want {
+			t.Errorf("runAll = %v\n got:\n%s\nwant:\n%s", err, got, want)
+		}
+		// The longest word of each, and the shortest of the last.
+		if took, want := time.Since(start), (80+80+60+30)*time.Millisecond; took != want {
+			t.Errorf("runAll took %v, want %v: the words at the same time, and no wait for those that were cancelled", took, want)
+		}
+	})
+}
+
+func TestEverySeedEndsWhenCtxDoes(t *testing.T) {
+	for _, s := range seeds {
+		t.Run(s.title, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+				defer cancel()
+				err := s.run(ctx, new(bytes.Buffer))
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("run = %v, want context.DeadlineExceeded", err)
+				}
+			})
+		})
+	}
+}
