@@ -127,9 +127,9 @@ func (c *Call) Reject(err error) bool {
 	return true
 }
 
-// Cancel cancels the call if it has not started. It returns true exactly if
-// the call never starts. A running call sees its ctx end, and nothing else:
-// it ends when its function returns.
+// Cancel cancels the call if it has not started, and returns true if it was
+// cancelled, now or before: then it never starts. A running call sees its ctx
+// end, and nothing else: it ends when its function returns.
 func (c *Call) Cancel() bool {
 	if c.withdraw(cancelled) {
 		c.callBack()
@@ -138,11 +138,10 @@ func (c *Call) Cancel() bool {
 	switch c.state.Load() {
 	case running:
 		c.interrupt(ErrCancelled)
-		return false
-	case settling, finished:
-		return false
+	case cancelled, expired:
+		return true
 	}
-	return true
+	return false
 }
 
 // drop is Cancel for those who must not run callbacks, and who leave a running

@@ -93,8 +93,8 @@ func (f *Future[T]) Done() <-chan struct{} {
 }
 
 // Cancel cancels the call if it has not started, and wakes all who wait for
-// it. It returns true exactly if the call never starts, so it may return true
-// again. A call that runs is only asked to stop: its ctx ends, Cancel returns
+// it. It returns true exactly if the call was cancelled, now or before, and so
+// never starts. A call that runs is only asked to stop: its ctx ends, Cancel returns
 // false, and the future is done when the function returns, with what it
 // returns. The running call of a [Promise] has no ctx and is left alone.
 //
@@ -184,12 +184,3 @@ func (f *Future[T]) failed() bool {
 
 // errNilFuture is the result of a nil *Future.
 var errNilFuture = errors.New("executor: nil future")
-
-// failedFuture returns a future that has ended with err and was never given
-// to an executor.
-func failedFuture[T any](err error) *Future[T] {
-	f := new(Future[T])
-	f.call.fail(err)
-	f.call.publish(refused)
-	return f
-}

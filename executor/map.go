@@ -48,7 +48,9 @@ func (o *mapOptions) positive(name string, n int) int {
 func newMapOptions(opts []MapOption) mapOptions {
 	var o mapOptions
 	for _, opt := range opts {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
 	}
 	return o
 }

@@ -139,8 +139,8 @@ func (b *bulk[In, Out]) take(r *bulkRunner[In, Out]) (lo, hi int) {
 
 func (r *bulkRunner[In, Out]) run(ctx context.Context) {
 	if in := r.call.intake; in != nil {
-		in.enroll(r.bulk, func(error) { r.bulk.stop() })
-		defer in.strike(r.bulk)
+		in.enroll(r, func(error) { r.bulk.stop() })
+		defer in.strike(r)
 	}
 	for {
 		lo, hi := r.bulk.take(r)

@@ -45,7 +45,7 @@ type ThreadPoolExecutor struct {
 	places    int         // calls that may run at once, 0 before the first call
 	spins     bool        // looking for work a little longer does not keep others from working
 	taken     int         // places that somebody has: workers that run or seek work, and calls that wait no longer
-	seeking   bool        // a worker does, and will find what is submitted
+	seeking   bool        // a worker seeks work, or was summoned: it will see to what is submitted
 	come      atomic.Bool // set when the queue gets its first call while somebody seeks
 	queue     queue
 	idle      []*worker       // without a place, the last to come is the first to go
@@ -148,7 +148,7 @@ func (e *ThreadPoolExecutor) open() error {
 
 // Workers returns the number of calls that run at once.
 func (e *ThreadPoolExecutor) Workers() int {
-	if e.MaxWorkers > 0 {
+	if e != nil && e.MaxWorkers > 0 {
 		return e.MaxWorkers
 	}
 	return runtime.GOMAXPROCS(0)
@@ -173,6 +173,8 @@ func (e *ThreadPoolExecutor) summon() *worker {
 	e.taken++
 	w.next = e.queue.pop()
 	e.unblock()
+	e.seeking = true // until it arrives
+	e.come.Store(false)
 	return w
 }
 
@@ -191,6 +193,7 @@ func (e *ThreadPoolExecutor) start(w *worker) {
 // begin is the life of a worker.
 func (e *ThreadPoolExecutor) begin(w *worker) {
 	pprof.SetGoroutineLabels(e.intake.labels)
+	e.arrive(w)
 	if e.Initializer != nil && !e.initialize(e.intake.labels, w) {
 		return
 	}
@@ -233,10 +236,11 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 			e.start(another)
 		case resting:
 			<-w.wake
-			w.step = working
 			if w.next == nil {
 				w.step = leaving
+				continue
 			}
+			e.arrive(w)
 		case leaving:
 			e.intake.mu.Lock()
 			e.report(w)
@@ -256,6 +260,18 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 			e.intake.mu.Unlock()
 		}
 	}
+}
+
+// arrive is for a worker that was summoned: it summons the next if work is
+// left. So a burst of small calls wakes as many workers as it keeps busy.
+func (e *ThreadPoolExecutor) arrive(w *worker) {
+	w.step = working
+	e.intake.mu.Lock()
+	e.report(w)
+	e.seeking = false
+	another := e.summon()
+	e.intake.mu.Unlock()
+	e.start(another)
 }
 
 // finish ends w.call. What w does next is settled before the future is done,
