@@ -26,6 +26,12 @@ func callOf(ctx context.Context) *Call {
 	return c
 }
 
+// killed builds the cancel context of a call whose executor has ended all: it
+// has the cause.
+func (cc *callContext) killed() bool {
+	return cc.intake != nil && cc.intake.killed.Load() && (*Call)(cc).build() != nil
+}
+
 // built returns the ctx that Done made, nil if it has not, and the ctx that
 // this one hands on.
 func (cc *callContext) built() (own, parent context.Context) {
@@ -50,14 +56,16 @@ func (cc *callContext) Done() <-chan struct{} { return (*Call)(cc).build().Done(
 
 func (cc *callContext) Err() error {
 	own, parent := cc.built()
+	if own == nil && cc.killed() {
+		own, _ = cc.built()
+	}
 	if own != nil {
 		return own.Err()
 	}
 	if err := parent.Err(); err != nil {
 		return err
 	}
-	c := (*Call)(cc)
-	if c.ended() || c.intake != nil && c.intake.killed.Load() {
+	if (*Call)(cc).ended() {
 		return context.Canceled
 	}
 	return nil
@@ -68,6 +76,9 @@ func (cc *callContext) Value(key any) any {
 		return (*Call)(cc)
 	}
 	own, parent := cc.built()
+	if own == nil && cc.killed() {
+		own, _ = cc.built()
+	}
 	if own == nil {
 		own = parent
 	}

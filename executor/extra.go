@@ -63,8 +63,8 @@ func (x *extra) rarely() *rare {
 func (x *extra) end(c *Call) (callbacks bool) {
 	x.mu.Lock()
 	if x.over {
-		x.mu.Unlock()
-		return false
+		defer x.mu.Unlock()
+		return x.rare != nil && len(x.rare.callbacks) > 0
 	}
 	x.over = true
 	if x.done != nil {
@@ -94,10 +94,11 @@ func (x *extra) end(c *Call) (callbacks bool) {
 }
 
 // settle is called by who has added to x: if c ended meanwhile, nobody else may
-// know of what was added.
+// know of what was added. Callbacks are left to who added them and to who ended
+// the call.
 func (x *extra) settle(c *Call) {
-	if c.ended() && x.end(c) {
-		go x.callBack()
+	if c.ended() {
+		x.end(c)
 	}
 }
 

@@ -98,7 +98,8 @@ func (f *Future[T]) Done() <-chan struct{} {
 // false, and the future is done when the function returns, with what it
 // returns. The running call of a [Promise] has no ctx and is left alone.
 //
-// Callbacks run before Cancel returns.
+// The callbacks have run when Cancel returns, unless an OnDone at the same moment
+// found the call cancelled and is calling them.
 func (f *Future[T]) Cancel() bool {
 	return f != nil && f.call.Cancel()
 }

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime"
@@ -48,9 +49,11 @@ func (o *mapOptions) positive(name string, n int) int {
 func newMapOptions(opts []MapOption) mapOptions {
 	var o mapOptions
 	for _, opt := range opts {
-		if opt != nil {
-			opt(&o)
+		if opt == nil {
+			o.err = errors.New("executor: nil MapOption")
+			continue
 		}
+		opt(&o)
 	}
 	return o
 }
@@ -93,7 +96,7 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in ite
 	return func(yield func(Out, error) bool) {
 		err := o.check("Map", ctx, ex, fn == nil)
 		if err == nil && in == nil {
-			err = fmt.Errorf("executor: Map: nil iterator")
+			err = errors.New("executor: Map: nil iterator")
 		}
 		if err != nil {
 			var none Out

@@ -9,7 +9,7 @@ type queue struct {
 	first      int // index in head of the first call
 	end        int // index in tail after the last
 	len        int
-	dead       int // calls in it that have been cancelled
+	dead       int // calls in it that have been cancelled. Who cancels a call adds 1, who takes it out takes 1 off; the latter may be first
 	spare      *segment
 }
 
@@ -70,7 +70,7 @@ func (q *queue) drop() {
 }
 
 // live is the number of calls that have not been cancelled.
-func (q *queue) live() int { return max(q.len-q.dead, 0) }
+func (q *queue) live() int { return min(max(q.len-q.dead, 0), q.len) }
 
 // bury gives back the places of cancelled calls when they are the most of a
 // long queue, so that each is looked at a bounded number of times.
@@ -78,10 +78,12 @@ func (q *queue) bury() {
 	if q.dead < 64 || q.dead <= q.len/2 {
 		return
 	}
-	kept := queue{spare: q.spare}
+	kept := queue{spare: q.spare, dead: q.dead}
 	for c := q.pop(); c != nil; c = q.pop() {
 		if c.state.Load() == pending {
 			kept.push(c)
+		} else {
+			kept.dead--
 		}
 	}
 	*q = kept

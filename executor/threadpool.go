@@ -192,7 +192,6 @@ func (e *ThreadPoolExecutor) start(w *worker) {
 
 // begin is the life of a worker.
 func (e *ThreadPoolExecutor) begin(w *worker) {
-	pprof.SetGoroutineLabels(e.intake.labels)
 	e.arrive(w)
 	if e.Initializer != nil && !e.initialize(e.intake.labels, w) {
 		return
@@ -216,6 +215,7 @@ func (e *ThreadPoolExecutor) work(w *worker) {
 		}
 	}()
 	for e.take(w) {
+		pprof.SetGoroutineLabels(e.intake.labels) // the last call may have left others; it costs 5 ns
 		w.call.run()
 		e.finish(w)
 	}

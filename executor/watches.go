@@ -125,7 +125,9 @@ func (ws *watches) end(w *watch) {
 	for _, c := range calls {
 		c.slot = 0
 	}
-	delete(ws.watch, w.done)
+	if ws.watch[w.done] == w { // else it was left too late, and has a successor
+		delete(ws.watch, w.done)
+	}
 	if ws.last == w {
 		ws.last = nil
 	}
