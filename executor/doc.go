@@ -1,2 +1,63 @@
-// Package executor is Python's concurrent.futures for Go.
+// Package executor is Python's concurrent.futures for Go: futures, and
+// executors to run calls on, of which one is exchanged for another by changing
+// one line.
+//
+//	ex := &executor.ThreadPoolExecutor{MaxWorkers: 4}
+//	defer ex.Close()
+//	f := executor.Submit(ctx, ex, parse, "main.go") // a *Future[Report]
+//	report, err := f.Result(ctx)
+//
+// [Submit] calls a function, [Go] a closure; [Map] calls one for each item of an
+// iterator, lazily, and [MapSlice] for each element of a slice, in bulk. [Wait],
+// [AsCompleted] and [Gather] wait for many futures. A [Promise] is a future that
+// you complete yourself.
+//
+// # Executors
+//
+// [ThreadPoolExecutor] has a limited number of workers and a queue.
+// [ThreadPerTask] gives each call a goroutine at once. [Sequential] makes each
+// call before Submit returns, for debugging. They are structs whose zero value
+// is ready to use. To write another, implement [Executor] and let package
+// executortest tell whether it keeps the promises.
+//
+// # Promises
+//
+// Whatever the executor:
+//
+//   - A call that was taken ends, always. After Close, Submit returns a future
+//     whose error is [ErrShutdown]; it does not panic.
+//   - Cancel returns true exactly if the call is cancelled and never starts. A
+//     cancelled future is done for everybody at once. A running call sees its
+//     ctx end, and its future is done when the function has returned.
+//   - The ctx of [Future.Result] and of the other waits bounds the wait. Its end
+//     does not end the call, and the error matches [ErrPending], which tells it
+//     from a call that timed out. The result of a call that has ended is
+//     returned even when ctx has ended.
+//   - A queued call whose ctx ends is cancelled at once, though all workers are
+//     busy. Nothing is left on a ctx that lives on.
+//   - A panic is a [*PanicError] with value and stack, [runtime.Goexit] is
+//     [ErrGoexit]; neither costs a worker. User functions never run on the
+//     goroutine that submits or waits.
+//   - A call that waits with its own ctx for calls of its own executor lends its
+//     place meanwhile. It cannot deadlock, at any depth, and never more than
+//     MaxWorkers calls execute at once.
+//   - An executor holds neither argument nor result of a call that has ended.
+//   - Silly input is an error of the future or of the call that was given it.
+//
+// # What it does not do
+//
+// A wait with another ctx than the call's own, and a wait for anything that is
+// not a future, cannot be seen: if all workers wait like that for calls that are
+// queued behind them, they wait for ever, as on any pool. Pass on the ctx that
+// the function was given.
+//
+// A goroutine cannot be killed. A function that does not look at its ctx runs to
+// its end, and Close waits for it. A fatal error of the Go runtime (a stack that
+// overflows, concurrent writes to a map) ends the program.
+//
+// Unlike Python, Go does not wait for pending work when main returns: what is
+// not awaited by then is lost. Close the executor, or wait for the futures.
+//
+// To start a few goroutines and wait for them, sync.WaitGroup and its Go method
+// are enough; to stop them at the first error, use golang.org/x/sync/errgroup.
 package executor

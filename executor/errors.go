@@ -25,8 +25,9 @@ var (
 	// ErrCancelled is the error of a call that was cancelled before it
 	// started: Python's CancelledError. It matches [context.Canceled]. The
 	// error of a call whose ctx ended while it was queued matches ErrCancelled,
-	// ctx's error and its cause.
-	ErrCancelled = fmt.Errorf("executor: cancelled before it started: %w", context.Canceled)
+	// ctx's error and its cause. It is also the cause of the ctx of a running
+	// call that was asked to stop.
+	ErrCancelled = fmt.Errorf("executor: call cancelled: %w", context.Canceled)
 
 	// ErrBroken is matched by the error of every call that meets an executor
 	// which cannot make workers, because their Initializer fails: Python's
@@ -85,7 +86,7 @@ func endedBy(ctx context.Context, sentinel error, detail string) error {
 func (e *endedError) Error() string {
 	text := "executor: still pending"
 	if e.sentinel == ErrCancelled {
-		text = "executor: cancelled before it started"
+		text = "executor: call cancelled"
 	}
 	if e.detail != "" {
 		text += ": " + e.detail

@@ -143,10 +143,13 @@ func isOutcome(n, got int, err error) bool {
 // mapBreak leaves a Map of which the first item ends and the others do not
 // before their ctx does.
 func mapBreak(k *trial) {
-	gate := k.newGate()
-	first := k.job("first", "")
+	first, later := k.job("first", ""), k.job("later", k.newGate())
 	source := func(yield func(job) bool) {
-		for j := first; yield(j); j = k.job("later", gate) {
+		if !yield(first) {
+			return
+		}
+		k.untilAll("start", first) // or one of the others might keep it from starting
+		for yield(later) {
 		}
 	}
 	k.await("a Map to be left")

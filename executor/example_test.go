@@ -1,0 +1,432 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/gofutures/futures/executor"
+)
+
+func length(_ context.Context, word string) (int, error) {
+	if word == "" {
+		return 0, errors.New("empty word")
+	}
+	return len(word), nil
+}
+
+// forever returns when its ctx ends.
+func forever(ctx context.Context, _ int) (int, error) {
+	<-ctx.Done()
+	return 0, context.Cause(ctx)
+}
+
+func Example() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 4} // or ThreadPerTask, or Sequential
+	defer ex.Close()
+
+	f := executor.Submit(ctx, ex, length, "gopher")
+	n, err := f.Result(ctx)
+	fmt.Println(n, err)
+	// Output: 6 <nil>
+}
+
+func ExampleSubmit() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{}
+	defer ex.Close()
+
+	good := executor.Submit(ctx, ex, length, "owl")
+	bad := executor.Submit(ctx, ex, length, "")
+	fmt.Println(good.Result(ctx))
+	fmt.Println(bad.Result(ctx))
+	// Output:
+	// 3 <nil>
+	// 0 empty word
+}
+
+func ExampleGo() {
+	ctx := context.Background()
+	name := "gopher"
+
+	thread := executor.Go(ctx, &executor.ThreadPerTask{}, func(context.Context) (string, error) {
+		return "hello, " + name, nil
+	})
+	fmt.Println(thread.Result(ctx)) // join
+	// Output: hello, gopher <nil>
+}
+
+func ExampleMap() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 4}
+	defer ex.Close()
+
+	words := slices.Values([]string{"elephant", "", "owl"})
+	for n, err := range executor.Map(ctx, ex, length, words) {
+		fmt.Println(n, err)
+	}
+	// Output:
+	// 8 <nil>
+	// 0 empty word
+	// 3 <nil>
+}
+
+// An infinite source: leaving the loop ends what is under way.
+func ExampleMap_infinite() {
+	naturals := func(yield func(int) bool) {
+		for i := 0; yield(i); i++ {
+		}
+	}
+	square := func(_ context.Context, x int) (int, error) { return x * x, nil }
+
+	for y := range executor.Map(context.Background(), &executor.ThreadPerTask{}, square, naturals) {
+		if y > 20 {
+			break
+		}
+		fmt.Print(y, " ")
+	}
+	// Output: 0 1 4 9 16
+}
+
+func ExampleUnordered() {
+	wait := func(ctx context.Context, ms int) (int, error) {
+		select {
+		case <-time.After(time.Duration(ms) * time.Millisecond):
+			return ms, nil
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	ctx := context.Background()
+	for ms := range executor.Map(ctx, &executor.ThreadPerTask{}, wait, slices.Values([]int{200, 1}), executor.Unordered()) {
+		fmt.Print(ms, " ")
+	}
+	// Output: 1 200
+}
+
+func ExampleChunkSize() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{}
+	defer ex.Close()
+
+	words := slices.Values([]string{"elephant", "", "owl"})
+	for n, err := range executor.Map(ctx, ex, length, words, executor.ChunkSize(2)) {
+		fmt.Println(n, err) // one call for two words, each with its own outcome
+	}
+	// Output:
+	// 8 <nil>
+	// 0 empty word
+	// 3 <nil>
+}
+
+func ExampleBuffer() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 2}
+	defer ex.Close()
+
+	words := slices.Values([]string{"elephant", "owl"})
+	fmt.Println(executor.Collect(executor.Map(ctx, ex, length, words, executor.Buffer(100))))
+	// Output: [8 3] <nil>
+}
+
+func ExampleMapOption() {
+	fast := []executor.MapOption{executor.ChunkSize(100), executor.Buffer(1000), executor.Unordered()}
+	fmt.Println(len(fast))
+	// Output: 3
+}
+
+func ExampleCollect() {
+	ctx := context.Background()
+	ex := &executor.Sequential{}
+	fmt.Println(executor.Collect(executor.Map(ctx, ex, length, slices.Values([]string{"elephant", "owl"}))))
+	fmt.Println(executor.Collect(executor.Map(ctx, ex, length, slices.Values([]string{"elephant", ""}))))
+	// Output:
+	// [8 3] <nil>
+	// [] empty word
+}
+
+func ExampleMapSlice() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{}
+	defer ex.Close()
+
+	fmt.Println(executor.MapSlice(ctx, ex, length, []string{"elephant", "owl", "gopher"}))
+	fmt.Println(executor.MapSlice(ctx, ex, length, []string{"elephant", "", "gopher"}))
+	// Output:
+	// [8 3 6] <nil>
+	// [] empty word
+}
+
+func ExampleWait() {
+	ctx := context.Background()
+	ex := &executor.ThreadPerTask{}
+	fast := executor.Submit(ctx, ex, length, "owl")
+	slow := executor.Submit(ctx, ex, forever, 0)
+
+	done, pending, err := executor.Wait(ctx, executor.FirstCompleted, fast, slow)
+	fmt.Println(len(done), "done,", len(pending), "pending,", err)
+	for _, f := range pending {
+		f.Cancel()
+	}
+	// Output: 1 done, 1 pending, <nil>
+}
+
+// Futures of different types and executors mix.
+func ExampleWaitable() {
+	ctx := context.Background()
+	number := executor.Submit(ctx, &executor.ThreadPerTask{}, length, "owl")
+	text := executor.NewPromise[string]()
+	_ = text.Resolve("owl")
+
+	done, _, err := executor.Wait[executor.Waitable](ctx, executor.AllCompleted, number, text.Future())
+	fmt.Println(len(done), err)
+	// Output: 2 <nil>
+}
+
+func ExampleUntil() {
+	ctx := context.Background()
+	bad := executor.Submit(ctx, &executor.ThreadPerTask{}, length, "")
+	slow := executor.Submit(ctx, &executor.ThreadPerTask{}, forever, 0)
+
+	_, pending, _ := executor.Wait(ctx, executor.FirstError, slow, bad)
+	fmt.Println(len(pending), "still runs")
+	slow.Cancel()
+	// Output: 1 still runs
+}
+
+func ExampleAsCompleted() {
+	ctx := context.Background()
+	first, second := executor.NewPromise[string](), executor.NewPromise[string]()
+	_ = second.Resolve("came first")
+	time.AfterFunc(time.Millisecond, func() { _ = first.Resolve("came last") })
+
+	for i, f := range executor.AsCompleted(ctx, first.Future(), second.Future()) {
+		text, err := f.Result(ctx)
+		fmt.Println(i, text, err)
+	}
+	// Output:
+	// 1 came first <nil>
+	// 0 came last <nil>
+}
+
+func ExampleGather() {
+	ctx := context.Background()
+	ex := &executor.ThreadPerTask{}
+	fmt.Println(executor.Gather(ctx, executor.Submit(ctx, ex, length, "owl"), executor.Submit(ctx, ex, length, "gopher")))
+	// Output: [3 6] <nil>
+}
+
+func ExampleFuture_Result() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	f := executor.Submit(context.Background(), &executor.ThreadPerTask{}, forever, 0)
+
+	_, err := f.Result(ctx)
+	fmt.Println(errors.Is(err, executor.ErrPending), errors.Is(err, context.DeadlineExceeded), f.State())
+	f.Cancel()
+	// Output: true true running
+}
+
+func ExampleFuture_Done() {
+	f := executor.Submit(context.Background(), &executor.ThreadPerTask{}, length, "owl")
+	select {
+	case <-f.Done():
+		fmt.Println(f)
+	case <-time.After(time.Hour):
+		fmt.Println("an hour later")
+	}
+	// Output: <Future finished int>
+}
+
+func ExampleFuture_Cancel() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+	defer ex.Close()
+	running := executor.Submit(ctx, ex, forever, 0)
+	queued := executor.Submit(ctx, ex, length, "owl")
+
+	fmt.Println(queued.Cancel(), queued)
+	for running.State() != executor.Running {
+		runtime.Gosched()
+	}
+	fmt.Println(running.Cancel()) // its ctx ends, and it returns
+	_, err := running.Result(ctx)
+	fmt.Println(err)
+	// Output:
+	// true <Future cancelled>
+	// false
+	// executor: call cancelled: context canceled
+}
+
+func ExampleFuture_State() {
+	p := executor.NewPromise[int]()
+	fmt.Println(p.Future().State())
+	p.Start()
+	fmt.Println(p.Future().State())
+	_ = p.Resolve(1)
+	fmt.Println(p.Future().State())
+	// Output:
+	// pending
+	// running
+	// finished
+}
+
+func ExampleFuture_OnDone() {
+	p := executor.NewPromise[int]()
+	p.Future().OnDone(func(f *executor.Future[int]) { fmt.Println(f) })
+	p.Future().Cancel()
+	// Output: <Future cancelled>
+}
+
+func ExampleFuture_String() {
+	p := executor.NewPromise[int]()
+	fmt.Println(p.Future())
+	_ = p.Reject(&fs.PathError{Op: "open", Path: "main.go", Err: fs.ErrNotExist})
+	fmt.Println(p.Future())
+	// Output:
+	// <Future pending>
+	// <Future finished error *fs.PathError>
+}
+
+func ExampleFuture() {
+	var f *executor.Future[int] = executor.Submit(context.Background(), &executor.Sequential{}, length, "owl")
+	fmt.Println(f)
+	// Output: <Future finished int>
+}
+
+func ExampleNewPromise() {
+	p := executor.NewPromise[string]()
+	time.AfterFunc(time.Millisecond, func() { _ = p.Resolve("pong") })
+	fmt.Println(p.Future().Result(context.Background()))
+	// Output: pong <nil>
+}
+
+func ExamplePromise() {
+	p := executor.NewPromise[int]()
+	if p.Start() { // false if somebody has cancelled the future
+		_ = p.Resolve(42)
+	}
+	err := p.Resolve(43)
+	fmt.Println(errors.Is(err, executor.ErrInvalidState))
+	fmt.Println(p.Future().Result(context.Background()))
+	// Output:
+	// true
+	// 42 <nil>
+}
+
+func ExampleThreadPoolExecutor() {
+	ex := &executor.ThreadPoolExecutor{
+		MaxWorkers:  8,
+		Name:        "thumbnails",                                       // in profiles
+		QueueLimit:  1000,                                               // Submit blocks beyond it
+		Initializer: func(context.Context) error { return nil /* … */ }, // in each worker
+	}
+	fmt.Println(ex.Workers(), ex.Close())
+	// Output: 8 <nil>
+}
+
+func ExampleThreadPoolExecutor_Shutdown() {
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+	f := executor.Submit(context.Background(), ex, forever, 0)
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	_ = ex.Shutdown(ctx) // waits a millisecond, then ends what runs
+	_, err := f.Result(context.Background())
+	fmt.Println(err)
+	// Output: executor: shut down
+}
+
+func ExampleThreadPoolExecutor_Close() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{}
+	f := executor.Submit(ctx, ex, length, "owl")
+	ex.Close() // waits for it
+	fmt.Println(f)
+	fmt.Println(executor.Submit(ctx, ex, length, "too late").Result(ctx))
+	// Output:
+	// <Future finished int>
+	// 0 executor: shut down
+}
+
+func ExampleThreadPoolExecutor_Stats() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{}
+	executor.Submit(ctx, ex, length, "owl")
+	executor.Submit(ctx, ex, length, "")
+	ex.Close()
+	s := ex.Stats()
+	fmt.Println(s.Submitted, s.Succeeded, s.Failed, s.Cancelled)
+	// Output: 2 1 1 0
+}
+
+func ExampleThreadPerTask() {
+	ctx := context.Background()
+	ex := &executor.ThreadPerTask{}
+	defer ex.Close()
+	fmt.Println(executor.MapSlice(ctx, ex, length, []string{"all", "at", "once"}))
+	// Output: [3 2 4] <nil>
+}
+
+func ExampleSequential() {
+	ex := &executor.Sequential{}
+	f := executor.Submit(context.Background(), ex, length, "owl")
+	fmt.Println(f) // done when Submit returns
+	// Output: <Future finished int>
+}
+
+func ExamplePanicError() {
+	ctx := context.Background()
+	f := executor.Go(ctx, &executor.ThreadPerTask{}, func(context.Context) (int, error) {
+		panic(io.ErrUnexpectedEOF)
+	})
+	_, err := f.Result(ctx)
+	var panicked *executor.PanicError
+	fmt.Println(errors.As(err, &panicked), panicked.Value, errors.Is(err, io.ErrUnexpectedEOF))
+	// Output: true unexpected EOF true
+}
+
+// logged is an executor made of another: it tells what passes.
+type logged struct{ executor.Executor }
+
+func (l logged) Execute(ctx context.Context, c *executor.Call) {
+	fmt.Println("a call")
+	l.Executor.Execute(ctx, c)
+}
+
+func ExampleExecutor() {
+	ctx := context.Background()
+	ex := logged{&executor.ThreadPerTask{}}
+	fmt.Println(executor.Submit(ctx, ex, length, "owl").Result(ctx))
+	// Output:
+	// a call
+	// 3 <nil>
+}
+
+// byHand is the smallest executor: it makes each call at once.
+type byHand struct{ closed bool }
+
+func (byHand) Workers() int { return 1 }
+
+func (e byHand) Execute(ctx context.Context, c *executor.Call) {
+	if e.closed {
+		c.Reject(executor.ErrShutdown)
+		return
+	}
+	c.Run(ctx)
+}
+
+func ExampleCall() {
+	ctx := context.Background()
+	fmt.Println(executor.Submit(ctx, byHand{}, length, "owl").Result(ctx))
+	fmt.Println(executor.Submit(ctx, byHand{closed: true}, length, "owl").Result(ctx))
+	// Output:
+	// 3 <nil>
+	// 0 executor: shut down
+}
