@@ -26,6 +26,25 @@ func mapWords(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
+// sumWords has all results in one slice, or the first error.
+//
+//	with ThreadPoolExecutor(max_workers=4) as ex:
+//	    print(sum(ex.map(count, ["elephant", "owl", "gopher"])))
+func sumWords(ctx context.Context, out io.Writer) error {
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 4}
+	defer ex.Close()
+	counts, err := executor.MapSlice(ctx, ex, count, []string{"elephant", "owl", "gopher"})
+	if err != nil {
+		return err
+	}
+	sum := 0
+	for _, n := range counts {
+		sum += n
+	}
+	fmt.Fprintln(out, sum)
+	return nil
+}
+
 // submitWords has the results in the order in which they come, and the errors
 // with them.
 //

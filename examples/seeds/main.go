@@ -15,6 +15,7 @@ import (
 // seeds is the table: one Python snippet is one line.
 var seeds = []seed{
 	{"ThreadPoolExecutor and map", mapWords},
+	{"sum of a map", sumWords},
 	{"submit and as_completed", submitWords},
 	{"Thread, start and join", startAndJoin},
 	{"wait for FIRST_COMPLETED", firstOfAll},
