@@ -63,6 +63,7 @@ type worker struct {
 	call  *Call // that it makes
 	next  *Call // that it was given and has not started
 	ended int   // calls whose end intake has not been told
+	woke  bool  // it may have woken a waiter, who runs next on this core: it must not spin before it has parked
 	swept bool  // guarded by intake.mu: it was idle at the last sweep
 }
 
@@ -236,6 +237,7 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 			e.start(another)
 		case resting:
 			<-w.wake
+			w.woke = false
 			if w.next == nil {
 				w.step = leaving
 				continue
@@ -280,11 +282,11 @@ func (e *ThreadPoolExecutor) arrive(w *worker) {
 func (e *ThreadPoolExecutor) finish(w *worker) {
 	c := w.call
 	w.call = nil
-	waited := c.extra.Load() != nil
+	w.woke = w.woke || c.extra.Load() != nil
 	e.intake.mu.Lock()
 	e.report(w)
 	e.intake.count(c.failure())
-	e.proceed(w, e.spins && !waited) // a spin would keep from this core who waits
+	e.proceed(w, e.spins && !w.woke)
 	e.intake.mu.Unlock()
 	c.publish(finished)
 	w.ended++
