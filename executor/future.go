@@ -177,6 +177,8 @@ func (f *Future[T]) detach(a *arrivals) {
 	}
 }
 
+func (f *Future[T]) self() any { return f }
+
 // failed reports whether the call ended with an error of its own. A cancelled
 // call did not.
 func (f *Future[T]) failed() bool {

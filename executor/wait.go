@@ -90,6 +90,7 @@ func AsCompleted[F Waitable](ctx context.Context, fs ...F) iter.Seq2[int, F] {
 		fs = nil
 		l := listen(left)
 		defer l.leave()
+		l.forgetDuplicates()
 		for n := len(l.indexes); n > 0; {
 			come, err := l.arrivals.next(ctx)
 			if err != nil {
@@ -168,6 +169,14 @@ type listener[F Waitable] struct {
 type attachable interface {
 	attach(*arrivals, int)
 	detach(*arrivals)
+	self() any
+}
+
+// own returns f if it is a future of this package. A type that embeds one is
+// not: it may have a Done of its own.
+func own(f Waitable) (attachable, bool) {
+	a, ok := f.(attachable)
+	return a, ok && a.self() == any(f)
 }
 
 func listen[F Waitable](fs []F) *listener[F] {
@@ -186,13 +195,22 @@ func listen[F Waitable](fs []F) *listener[F] {
 	return l
 }
 
+// forgetDuplicates lets go of the futures that have another index too.
+func (l *listener[F]) forgetDuplicates() {
+	kept := make([]F, len(l.fs))
+	for _, i := range l.indexes {
+		kept[i] = l.fs[i]
+	}
+	copy(l.fs, kept)
+}
+
 func (l *listener[F]) attach(i int, f F) {
 	if isNil(f) {
 		l.arrivals.arrive(i)
 		return
 	}
-	if own, ok := any(f).(attachable); ok {
-		own.attach(l.arrivals, i)
+	if f, ok := own(f); ok {
+		f.attach(l.arrivals, i)
 		return
 	}
 	done := f.Done()
@@ -215,8 +233,8 @@ func (l *listener[F]) attach(i int, f F) {
 func (l *listener[F]) leave() {
 	close(l.left)
 	for _, i := range l.indexes {
-		if own, ok := any(l.fs[i]).(attachable); ok {
-			own.detach(l.arrivals)
+		if f, ok := own(l.fs[i]); ok {
+			f.detach(l.arrivals)
 		}
 	}
 	l.strange.Wait()
