@@ -200,7 +200,7 @@ func TestACallbackThatEndsItsGoroutineDoesNotStopTheNext(t *testing.T) {
 				go e.end(p) // on a goroutine that Goexit may end: Cancel calls callbacks itself
 				synctest.Wait()
 				if want := []int{0, 1, 2, 3, 4}; !slices.Equal(got, want) {
-					t.Errorf("callbacks %v ran; want %v", got, want)
+					t.Fatalf("callbacks %v ran; want %v", got, want)
 				}
 				late := false
 				p.Future().OnDone(func(*executor.Future[int]) { late = true })

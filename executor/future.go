@@ -128,8 +128,8 @@ func (f *Future[T]) State() State {
 //
 // They are called on a goroutine that no worker needs, so that a callback may
 // block, submit, or wait for other futures. Two cases differ: if the call has
-// ended already, fn is called before OnDone returns, and Cancel calls the
-// callbacks of the call that it cancels. Close does not wait for callbacks. A
+// ended and no callback is running, fn is called before OnDone returns; and
+// Cancel calls the callbacks of the call that it cancels. Close does not wait for callbacks. A
 // panic of fn is logged with [slog] and goes no further.
 func (f *Future[T]) OnDone(fn func(*Future[T])) {
 	switch {

@@ -100,7 +100,7 @@ func (in *intake) leave(n int) {
 	in.mu.Unlock()
 }
 
-// left is leave for who holds in.mu.
+// left is leave for who holds in.mu, or who ends a worker afterwards.
 func (in *intake) left(n int) {
 	in.open -= n
 	if in.closed && in.open <= in.waiting {
@@ -170,11 +170,13 @@ func (in *intake) drain(ctx context.Context) error {
 		defer func() { in.waiting-- }()
 	}
 	for {
-		quiet := in.open == 0 && in.stats.Workers == 0
+		exempt := 0
 		if inside {
-			quiet = in.open <= in.waiting
+			exempt = in.waiting
 		}
-		if quiet {
+		// A worker counts a call before its future is done, and ends
+		// afterwards, so the workers count too.
+		if max(in.open, in.stats.Workers) <= exempt {
 			return nil
 		}
 		if in.bell == nil {

@@ -183,6 +183,9 @@ func yieldNext[Out any](ctx context.Context, w window[Out], yield func(Out, erro
 func abandon[Out any](ctx context.Context, w window[Out]) {
 	left := w.rest()
 	for _, f := range left {
+		f.call.drop(cancelled)
+	}
+	for _, f := range left { // after the queue is empty, so that nothing takes the place of what ends
 		f.Cancel()
 	}
 	for _, f := range left {

@@ -692,6 +692,42 @@ func TestBreakingOutOfMapLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// MAP-10: what runs is told last, so that no call takes the place of one that
+// has returned at once.
+func TestBreakingOutOfMapStartsNothing(t *testing.T) {
+	for name, opts := range map[string][]executor.MapOption{
+		"ordered":   {executor.Buffer(5000)},
+		"unordered": {executor.Buffer(5000), executor.Unordered()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 10 { // of a race between Map and its workers
+				synctest.Test(t, func(t *testing.T) {
+					ex := &executor.ThreadPoolExecutor{MaxWorkers: 2}
+					defer ex.Close()
+					var calls tally
+					fn := func(ctx context.Context, i int) (int, error) {
+						defer calls.begin()()
+						if i > 0 {
+							<-ctx.Done()
+						} else {
+							time.Sleep(time.Second) // until the window is full
+						}
+						return i, nil
+					}
+					in, _ := upTo(endless)
+					for range executor.Map(t.Context(), ex, fn, in, opts...) {
+						synctest.Wait()
+						break
+					}
+					if n := calls.started.Load(); n != 3 {
+						t.Errorf("%d calls started; want 3: the one that was yielded, and one for each worker", n)
+					}
+				})
+			}
+		})
+	}
+}
+
 // MAP-10: a panic of the loop body is a way to leave the loop.
 func TestAPanicInTheLoopOverMapLeavesNothingBehind(t *testing.T) {
 	eachBubble(t, func(t *testing.T, ex opened) {

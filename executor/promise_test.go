@@ -530,6 +530,90 @@ func judgeRace(rt *rapid.T, racers []*racer, log *callbackLog) {
 	}
 }
 
+// lockstep calls each contender with 0 to n-1, each number at the same moment as
+// the others do: a race of single instructions that a scheduler rarely makes.
+func lockstep(n int, contenders ...func(i int)) {
+	var arrived atomic.Int64
+	var wg sync.WaitGroup
+	for _, contend := range contenders {
+		wg.Go(func() {
+			for i := range n {
+				all := int64((i + 1) * len(contenders))
+				arrived.Add(1)
+				for spins := 0; arrived.Load() < all; spins++ {
+					if spins > 100 {
+						runtime.Gosched() // the other may need this processor
+					}
+				}
+				contend(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// FUT-03, FUT-04, D4: of two that race for a promise at the same moment, one
+// wins.
+func TestOneOfTwoWinsAPromise(t *testing.T) {
+	const rounds = 20000
+	start := func(p *executor.Promise[int]) bool { return p.Start() }
+	resolve := func(p *executor.Promise[int]) bool { return p.Resolve(1) == nil }
+	reject := func(p *executor.Promise[int]) bool { return p.Reject(errBoom) == nil }
+	cancel := func(p *executor.Promise[int]) bool { return p.Future().Cancel() }
+	for _, row := range []struct {
+		name string
+		a, b func(*executor.Promise[int]) bool
+	}{
+		{"Start, Start", start, start},
+		{"Start, Cancel", start, cancel},
+		{"Resolve, Cancel", resolve, cancel},
+		{"Resolve, Reject", resolve, reject},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			promises := make([]executor.Promise[int], rounds)
+			var wins [2][rounds]bool
+			lockstep(rounds,
+				func(i int) { wins[0][i] = row.a(&promises[i]) },
+				func(i int) { wins[1][i] = row.b(&promises[i]) })
+			for i := range rounds {
+				if wins[0][i] == wins[1][i] {
+					t.Fatalf("round %d: the two returned %v and %v, the future is %v; want one to win", i, wins[0][i], wins[1][i], promises[i].Future())
+				}
+			}
+		})
+	}
+}
+
+// D4: of a worker that runs a call and somebody who ends it, or runs it too, at
+// the same moment, one wins.
+func TestOneOfTwoWinsACall(t *testing.T) {
+	const rounds = 10000
+	for name, other := range map[string]func(*executor.Call) (ended bool){
+		"Run, Cancel": func(c *executor.Call) bool { return c.Cancel() },
+		"Run, Reject": func(c *executor.Call) bool { return c.Reject(errBoom) },
+		"Run, Run":    func(c *executor.Call) bool { c.Run(context.Background()); return false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := &keeper{}
+			var runs [rounds]atomic.Int32
+			var ended [rounds]bool
+			for i := range rounds {
+				executor.Submit(t.Context(), k, func(context.Context, int) (int, error) {
+					return int(runs[i].Add(1)), nil
+				}, i)
+			}
+			lockstep(rounds,
+				func(i int) { k.calls[i].Run(context.Background()) },
+				func(i int) { ended[i] = other(k.calls[i]) })
+			for i := range rounds {
+				if ran := runs[i].Load(); ran > 1 || ended[i] != (ran == 0) {
+					t.Fatalf("round %d: the call ran %d times, the other ended it: %v; want it to run once, or to be ended and not to run", i, ran, ended[i])
+				}
+			}
+		})
+	}
+}
+
 // The documentation of Cancel: the callbacks have run when it returns. Others
 // who look at the future meanwhile must not change that.
 func TestCallbacksHaveRunWhenCancelReturns(t *testing.T) {

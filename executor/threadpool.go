@@ -62,7 +62,6 @@ type worker struct {
 	step  step
 	call  *Call // that it makes
 	next  *Call // that it was given and has not started
-	ended int   // calls whose end intake has not been told
 	woke  bool  // it may have woken a waiter, who runs next on this core: it must not spin before it has parked
 	swept bool  // guarded by intake.mu: it was idle at the last sweep
 }
@@ -230,7 +229,6 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 		case seeking:
 			e.spin()
 			e.intake.mu.Lock()
-			e.report(w)
 			e.proceed(w, false)
 			another := e.summon()
 			e.intake.mu.Unlock()
@@ -245,7 +243,6 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 			e.arrive(w)
 		case leaving:
 			e.intake.mu.Lock()
-			e.report(w)
 			e.end()
 			e.intake.mu.Unlock()
 			return false
@@ -256,7 +253,6 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 			}
 			w.call = nil // it was cancelled, in the queue or since it left it
 			e.intake.mu.Lock()
-			e.report(w)
 			e.queue.dead--
 			e.proceed(w, false)
 			e.intake.mu.Unlock()
@@ -269,7 +265,6 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 func (e *ThreadPoolExecutor) arrive(w *worker) {
 	w.step = working
 	e.intake.mu.Lock()
-	e.report(w)
 	e.seeking = false
 	another := e.summon()
 	e.intake.mu.Unlock()
@@ -284,19 +279,11 @@ func (e *ThreadPoolExecutor) finish(w *worker) {
 	w.call = nil
 	w.woke = w.woke || c.extra.Load() != nil
 	e.intake.mu.Lock()
-	e.report(w)
 	e.intake.count(c.failure())
+	e.intake.left(1)
 	e.proceed(w, e.spins && !w.woke)
 	e.intake.mu.Unlock()
 	c.publish(finished)
-	w.ended++
-}
-
-// report tells intake of the calls that have ended. intake.mu is held.
-func (e *ThreadPoolExecutor) report(w *worker) {
-	n := w.ended
-	w.ended = 0
-	e.intake.left(n)
 }
 
 // proceed settles what w, which has a place, does next: it takes a call, seeks

@@ -53,7 +53,7 @@ func Wait[F Waitable](ctx context.Context, until Until, fs ...F) (done, pending 
 		for _, i := range come {
 			isDone[i] = true
 			left--
-			f, ok := any(fs[i]).(interface{ failed() bool })
+			f, ok := own(fs[i])
 			failed = failed || ok && f.failed()
 		}
 		if left == 0 || until == FirstCompleted && left < len(l.indexes) || until == FirstError && failed {
@@ -169,6 +169,7 @@ type listener[F Waitable] struct {
 type attachable interface {
 	attach(*arrivals, int)
 	detach(*arrivals)
+	failed() bool
 	self() any
 }
 

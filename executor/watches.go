@@ -15,7 +15,7 @@ type watches struct {
 	mu    sync.Mutex
 	watch map[<-chan struct{}]*watch
 	last  *watch      // kept for a while when it is empty: calls with one ctx may come one by one
-	timer *time.Timer // will call tick while there is a last watch
+	timer *time.Timer // will call tick; nil while the last watch is not empty
 }
 
 // lingerTime is how long an empty watch is kept at most.
@@ -68,9 +68,6 @@ func (ws *watches) keep(w *watch) (stop func() bool) {
 		return noStop
 	}
 	ws.last = w
-	if w != nil && ws.timer == nil {
-		ws.timer = time.AfterFunc(lingerTime, ws.tick)
-	}
 	if before != nil && len(before.calls) == 0 {
 		delete(ws.watch, before.done)
 		return before.stop
@@ -94,9 +91,13 @@ func (ws *watches) remove(c *Call) {
 	w.calls = w.calls[:len(w.calls)-1]
 	c.slot = 0
 	stop := noStop
-	if len(w.calls) == 0 && w != ws.last {
+	switch {
+	case len(w.calls) > 0:
+	case w != ws.last:
 		delete(ws.watch, w.done)
 		stop = w.stop
+	case ws.timer == nil:
+		ws.timer = time.AfterFunc(lingerTime, ws.tick)
 	}
 	ws.mu.Unlock()
 	stop()
@@ -105,13 +106,10 @@ func (ws *watches) remove(c *Call) {
 // tick leaves the ctx of the last watch if that is empty.
 func (ws *watches) tick() {
 	ws.mu.Lock()
+	ws.timer = nil
 	stop := noStop
 	if ws.last != nil && len(ws.last.calls) == 0 {
 		stop = ws.keep(nil)
-	}
-	ws.timer = nil
-	if ws.last != nil {
-		ws.timer = time.AfterFunc(lingerTime, ws.tick)
 	}
 	ws.mu.Unlock()
 	stop()

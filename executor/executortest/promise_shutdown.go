@@ -3,7 +3,6 @@ package executortest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -99,27 +98,15 @@ func closeUnused(k *trial) {
 
 func closeRaces(k *trial) {
 	c := need[closer](k, "Close() error")
-	var mu sync.Mutex
-	var all []*executor.Future[string]
-	var submitters sync.WaitGroup
-	for g := range 4 {
-		submitters.Go(func() {
-			for _, j := range k.jobs(25, fmt.Sprintf("%c", 'a'+g), "") {
-				f := executor.Submit(k.ctx, k.ex, work, j)
-				mu.Lock()
-				all = append(all, f)
-				mu.Unlock()
-			}
-		})
-	}
-	k.until(func() bool { return len(k.names("start")) > 0 }, "the first of many calls to start")
+	closed := make(chan struct{})
+	collect := k.submitUntil(closed)
+	k.until(func() bool { return len(k.names("end")) > 5 }, "the first of many calls to end")
 	k.await("Close, while calls are submitted, to return")
 	_ = c.Close()
 	ended := len(k.names("end"))
-	k.await("Submit, while the executor closes, to return")
-	submitters.Wait()
+	close(closed)
 	done := 0
-	for _, f := range all {
+	for _, f := range collect() {
 		switch got, err := result(k, "a call that was submitted while the executor closed", f); {
 		case err == nil && got == "done":
 			done++
@@ -129,6 +116,34 @@ func closeRaces(k *trial) {
 	}
 	if started := len(k.names("start")); started != done || ended != done {
 		k.violated("of the calls that were submitted while the executor closed, %d have started, %d had ended when Close returned, and %d have a result; want the same number", started, ended, done)
+	}
+}
+
+// submitUntil submits calls from several goroutines until closed is closed.
+func (k *trial) submitUntil(closed <-chan struct{}) (collect func() []*executor.Future[string]) {
+	var mu sync.Mutex
+	var all []*executor.Future[string]
+	var submitters sync.WaitGroup
+	submitSome := func() {
+		for pause(k.ctx) {
+			f := executor.Submit(k.ctx, k.ex, work, k.job("call", ""))
+			mu.Lock()
+			all = append(all, f)
+			mu.Unlock()
+			select {
+			case <-closed:
+				return
+			default:
+			}
+		}
+	}
+	for range 4 {
+		submitters.Go(func() { k.contain(submitSome) })
+	}
+	return func() []*executor.Future[string] {
+		k.await("Submit, when the executor has closed, to return")
+		submitters.Wait()
+		return all
 	}
 }
 

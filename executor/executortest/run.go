@@ -89,7 +89,7 @@ func (v verdict) report(p promise) string {
 // that hangs can be left alone.
 func (p promise) judge(open func(int) executor.Executor, dir string, inline bool, patience time.Duration) verdict {
 	k := newTrial(dir, inline)
-	defer k.cancel() // lets go what hangs, where it can be
+	defer k.cancel()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -101,8 +101,23 @@ func (p promise) judge(open func(int) executor.Executor, dir string, inline bool
 	case <-done:
 	case <-guard.C:
 		k.violated("after %v still waiting for %s\n\n%s", patience, k.awaited(), stacks())
+		v := k.verdict()
+		k.release(done, patience/10)
+		return v
 	}
 	return k.verdict()
+}
+
+// release lets go what hangs, where it can be.
+func (k *trial) release(done <-chan struct{}, patience time.Duration) {
+	k.open()
+	k.cancel()
+	last := time.NewTimer(patience)
+	defer last.Stop()
+	select {
+	case <-done:
+	case <-last.C:
+	}
 }
 
 // stacks returns the stacks of all goroutines.

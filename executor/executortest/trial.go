@@ -49,11 +49,10 @@ func newTrial(dir string, inline bool) *trial {
 
 // run opens an executor, checks p on it, and closes it.
 func (k *trial) run(p promise, open func(int) executor.Executor) {
-	defer func() {
-		if v := recover(); v != nil {
-			k.violated("panic: %v; want none\n\n%s", v, debug.Stack())
-		}
-	}()
+	k.contain(func() { k.runOn(p, open) })
+}
+
+func (k *trial) runOn(p promise, open func(int) executor.Executor) {
 	workers := p.workers
 	if workers == 0 {
 		workers = 2
@@ -65,14 +64,29 @@ func (k *trial) run(p promise, open func(int) executor.Executor) {
 	p.check(k)
 }
 
-// close lets all calls go and closes the executor, if it can be closed.
-func (k *trial) close() {
+// contain calls fn and makes a panic of it a failure.
+func (k *trial) contain(fn func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			k.violated("panic: %v; want none\n\n%s", v, debug.Stack())
+		}
+	}()
+	fn()
+}
+
+// open lets all calls go.
+func (k *trial) open() {
 	k.mu.Lock()
 	gates := k.gates
 	k.mu.Unlock()
 	for _, gate := range gates {
 		k.create(gate)
 	}
+}
+
+// close lets all calls go and closes the executor, if it can be closed.
+func (k *trial) close() {
+	k.open()
 	if c, ok := k.ex.(closer); ok {
 		k.await("Close to return")
 		if err := c.Close(); err != nil {
@@ -239,7 +253,7 @@ func (k *trial) launch(ctx context.Context, jobs ...job) (collect func() []*exec
 	}
 	come := make(chan *executor.Future[string], len(jobs))
 	for _, j := range jobs {
-		go func() { come <- executor.Submit(ctx, k.ex, work, j) }()
+		go k.contain(func() { come <- executor.Submit(ctx, k.ex, work, j) })
 		k.untilAll("start", j)
 	}
 	return func() []*executor.Future[string] {
