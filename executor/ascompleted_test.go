@@ -274,7 +274,6 @@ func TestAsCompletedListensOnlyInTheLoop(t *testing.T) {
 
 // D29: silly input ends the loop or is yielded; it does not panic or hang.
 func TestAsCompletedTakesSillyArguments(t *testing.T) {
-	//lint:ignore SA1012 a nil ctx is what is tested
 	if got := indexes(t, nil, cannedIn("succeeded")); len(got) != 0 {
 		t.Errorf("with a nil ctx, AsCompleted yielded %v; want nothing", got)
 	}

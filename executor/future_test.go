@@ -533,8 +533,8 @@ func TestDoneIsClosedOnceAndForAll(t *testing.T) {
 
 // big has a memory block of its own.
 type big struct {
-	ballast [4096]byte
-	err     error // so that it is an object with pointers, too
+	_   [4096]byte
+	err error // so that it is an object with pointers, too
 }
 
 func (b *big) Error() string { return "big" }

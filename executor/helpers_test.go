@@ -9,6 +9,9 @@ import (
 	"github.com/gofutures/futures/executor"
 )
 
+// nilCtx is silly input.
+var nilCtx context.Context
+
 var errBoom = errors.New("boom")
 
 // opened is what the three executors of this process have in common.

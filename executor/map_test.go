@@ -98,7 +98,7 @@ func TestMapWithAWrongArgumentYieldsOneErrorBeforeAnyWork(t *testing.T) {
 			"buffer 0":      executor.Map(ctx, ex, double, in, executor.Buffer(0)),
 			"buffer -1":     executor.Map(ctx, ex, double, in, executor.Buffer(-1), executor.Unordered()),
 			"nil function":  executor.Map[int, int](ctx, ex, nil, in),
-			"nil ctx":       executor.Map(nil, ex, double, in), //nolint:staticcheck // this is the point
+			"nil ctx":       executor.Map(nilCtx, ex, double, in),
 			"nil executor":  executor.Map(ctx, nil, double, in),
 			"nil source":    executor.Map(ctx, ex, double, nil),
 		} {
@@ -214,7 +214,7 @@ func TestMapYieldsErrorsInPlaceAndGoesOn(t *testing.T) {
 		in, _ := upTo(4)
 		i := 0
 		for v, err := range executor.Map(t.Context(), ex, oddFails, in) {
-			if wantV, wantErr := oddFails(nil, i); v != wantV || err != wantErr {
+			if wantV, wantErr := oddFails(nilCtx, i); v != wantV || err != wantErr {
 				t.Errorf("item %d = %v, %v; want %v, %v", i, v, err, wantV, wantErr)
 			}
 			i++
@@ -764,7 +764,7 @@ func TestTwoMapsOfOneConsumerDoNotMeet(t *testing.T) {
 		for i := range 10 {
 			a, errA, okA := nextA()
 			b, errB, okB := nextB()
-			if wantB, wantErrB := oddFails(nil, i); a != 2*i || errA != nil || !okA || b != wantB || errB != wantErrB || !okB {
+			if wantB, wantErrB := oddFails(nilCtx, i); a != 2*i || errA != nil || !okA || b != wantB || errB != wantErrB || !okB {
 				t.Errorf("step %d: %v %v %v, %v %v %v", i, a, errA, okA, b, errB, okB)
 			}
 		}

@@ -59,7 +59,7 @@ func TestMapSliceWithAWrongArgumentIsAnErrorBeforeAnyWork(t *testing.T) {
 			"chunk size -1": func() ([]int, error) { return executor.MapSlice(ctx, ex, double, in, executor.ChunkSize(-1)) },
 			"buffer 0":      func() ([]int, error) { return executor.MapSlice(ctx, ex, double, in, executor.Buffer(0)) },
 			"nil function":  func() ([]int, error) { return executor.MapSlice[int, int](ctx, ex, nil, in) },
-			"nil ctx":       func() ([]int, error) { return executor.MapSlice(nil, ex, double, in) }, //nolint:staticcheck // this is the point
+			"nil ctx":       func() ([]int, error) { return executor.MapSlice(nilCtx, ex, double, in) },
 			"nil executor":  func() ([]int, error) { return executor.MapSlice(ctx, nil, double, in) },
 		} {
 			if got, err := run(); err == nil || got != nil {

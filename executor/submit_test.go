@@ -72,10 +72,10 @@ func TestSubmitOfSillyInputIsAnErrorOfTheFuture(t *testing.T) {
 		run := func(context.Context) (int, error) { ran = true; return 0, nil }
 		for name, f := range map[string]*executor.Future[int]{
 			"Submit, nil function":    executor.Submit[int, int](ctx, ex, nil, 1),
-			"Submit, nil ctx":         executor.Submit(nil, ex, double, 1), //nolint:staticcheck // this is the point
+			"Submit, nil ctx":         executor.Submit(nilCtx, ex, double, 1),
 			"Submit, nil executor":    executor.Submit(ctx, nil, double, 1),
 			"Go, nil function":        executor.Go[int](ctx, ex, nil),
-			"Go, nil ctx":             executor.Go(nil, ex, run), //nolint:staticcheck // this is the point
+			"Go, nil ctx":             executor.Go(nilCtx, ex, run),
 			"Go, nil executor":        executor.Go(ctx, nil, run),
 			"nil *ThreadPoolExecutor": executor.Go(ctx, (*executor.ThreadPoolExecutor)(nil), run),
 			"nil *ThreadPerTask":      executor.Go(ctx, (*executor.ThreadPerTask)(nil), run),

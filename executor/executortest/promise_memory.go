@@ -58,11 +58,14 @@ func makeParcel(k *trial) weak.Pointer[parcel] {
 // untilCollected waits until the garbage collector has taken p.
 func (k *trial) untilCollected(p weak.Pointer[parcel], what string) {
 	gone := func() bool {
-		for range 20 { // a collection costs more than a look at a file
+		runtime.GC()
+		for range 50 { // a collection costs more than a look at a file
+			if p.Value() == nil {
+				return true
+			}
 			pause(k.ctx)
 		}
-		runtime.GC()
-		return p.Value() == nil
+		return false
 	}
 	k.until(gone, "the garbage collector to find that nobody holds %s", what)
 }

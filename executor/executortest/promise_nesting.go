@@ -40,7 +40,7 @@ func byResult(ctx context.Context, ex executor.Executor, n int) (out []int, err 
 func byWait(ctx context.Context, ex executor.Executor, n int) ([]int, error) {
 	fs := echoes(ctx, ex, n)
 	if _, pending, err := executor.Wait(ctx, executor.AllCompleted, fs...); err != nil || len(pending) > 0 {
-		return nil, fmt.Errorf("Wait has left %d pending: %w", len(pending), err)
+		return nil, fmt.Errorf("after Wait, %d are pending: %w", len(pending), err)
 	}
 	return executor.Gather(ctx, fs...)
 }

@@ -124,7 +124,7 @@ func (e *Executor) feed() {
 		t := e.ask()
 		select {
 		case <-t.has:
-			time.Sleep(1) // in a bubble: until everybody else waits for something
+			time.Sleep(time.Nanosecond) // in a bubble: until everybody else waits for something
 		case <-t.future.Done(): // Shutdown has ended it
 		}
 		if !e.give(t) {
