@@ -638,11 +638,11 @@ func TestCallsDoNotTakeTheNameFromTheirWorker(t *testing.T) {
 	}
 }
 
+// tracedByItsName does nothing that the trace would have a stack of: the name
+// is in the trace only as that of a task.
+//
 //go:noinline
-func tracedByItsName(ctx context.Context, n int) (int, error) {
-	trace.Log(ctx, "traced", "log of the traced function")
-	return n, nil
-}
+func tracedByItsName(_ context.Context, n int) (int, error) { return n, nil }
 
 // With tracing on, each call is a task of the trace that has the name of the
 // function, and nothing else changes.
@@ -662,9 +662,6 @@ func TestATraceHasATaskForEachCall(t *testing.T) {
 		}
 		if name := "executor_test.tracedByItsName"; !bytes.Contains(written.Bytes(), []byte(name)) {
 			t.Errorf("%q is not in the trace of %d bytes", name, written.Len())
-		}
-		if !bytes.Contains(written.Bytes(), []byte("log of the traced function")) {
-			t.Error("what the function logged is not in the trace")
 		}
 	})
 }

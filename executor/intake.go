@@ -148,6 +148,11 @@ func (in *intake) shutdown(ctx context.Context, dropQueue func()) error {
 	in.mu.Lock()
 	in.closed = true
 	in.mu.Unlock()
+	// Lent until after kill: a call that has this one's place may go on until
+	// its ctx ends.
+	if self := callOf(ctx); self != nil && self.lend() {
+		defer self.reclaim()
+	}
 	if in.drain(ctx) == nil {
 		return nil
 	}
@@ -157,21 +162,20 @@ func (in *intake) shutdown(ctx context.Context, dropQueue func()) error {
 }
 
 // drain waits until all calls have ended, or ctx. A call that waits with its
-// own ctx is not waited for: by itself it cannot end, and two of them would
-// wait for each other.
+// own ctx is not waited for, nor are the calls that it was submitted by: they
+// may wait for it. Two such calls would else wait for each other.
 func (in *intake) drain(ctx context.Context) error {
-	self := callOf(ctx)
-	inside := self != nil && self.intake == in
+	inside, ended := in.around(ctx), ctx.Done() // not under in.mu, which the ctx of a call takes
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if inside {
-		in.waiting++
+	if inside > 0 {
+		in.waiting += inside
 		in.ring()
-		defer func() { in.waiting-- }()
+		defer func() { in.waiting -= inside }()
 	}
 	for {
 		exempt := 0
-		if inside {
+		if inside > 0 {
 			exempt = in.waiting
 		}
 		// A worker counts a call before its future is done, and ends
@@ -182,14 +186,32 @@ func (in *intake) drain(ctx context.Context) error {
 		if in.bell == nil {
 			in.bell = make(chan struct{})
 		}
-		bell, open := in.bell, in.open
+		bell, end := in.bell, ended
+		if in.open <= exempt {
+			end = nil // only workers are left, and about to end
+		}
 		in.mu.Unlock()
-		err := await(ctx, bell)
+		select {
+		case <-bell:
+		case <-end:
+		}
 		in.mu.Lock()
-		if err != nil && in.bell == bell {
-			return endedBy(ctx, ErrPending, fmt.Sprintf("%d calls have not ended", open))
+		if in.bell == bell { // else something has changed
+			return endedBy(ctx, ErrPending, fmt.Sprintf("%d calls have not ended", in.open-exempt))
 		}
 	}
+}
+
+// around counts the calls of this executor that the goroutine with ctx is in:
+// the call whose ctx it is, and those that made it and may wait for it.
+func (in *intake) around(ctx context.Context) int {
+	n := 0
+	for c := callOf(ctx); c != nil; c = callOf(c.ctx) {
+		if c.intake == in {
+			n++
+		}
+	}
+	return n
 }
 
 // enroll lets kill end the ctx of a running call, or of an initializer.

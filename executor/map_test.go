@@ -172,6 +172,8 @@ func TestCollectStopsAtTheFirstError(t *testing.T) {
 		fn := func(ctx context.Context, i int) (int, error) {
 			started = append(started, i)
 			switch i {
+			case 0:
+				time.Sleep(time.Second) // until the window is full
 			case 2:
 				return 0, itemError(2)
 			case 3: // runs when the loop ends
@@ -651,6 +653,8 @@ func TestBreakingOutOfMapLeavesNothingBehind(t *testing.T) {
 						told = append(told, context.Cause(ctx))
 						mu.Unlock()
 						time.Sleep(time.Second) // holds its worker while the rest is cancelled
+					} else {
+						time.Sleep(time.Second) // until the window is full
 					}
 					return i, nil
 				}
@@ -675,9 +679,12 @@ func TestBreakingOutOfMapLeavesNothingBehind(t *testing.T) {
 				if !sourceEnded {
 					t.Error("the source still runs")
 				}
-				if calls.started.Load() > 3 || calls.running.Load() != 0 || time.Since(left) != time.Second {
-					t.Errorf("%d started, %d running %v after break; want at most 3, 0, 1s",
+				if calls.started.Load() != 3 || calls.running.Load() != 0 || time.Since(left) != time.Second {
+					t.Errorf("%d started, %d running %v after break; want 3, 0, 1s",
 						calls.started.Load(), calls.running.Load(), time.Since(left))
+				}
+				if len(told) != 2 {
+					t.Errorf("%d running calls were told; want 2", len(told))
 				}
 				for _, err := range told {
 					if !errors.Is(err, executor.ErrCancelled) {
@@ -902,8 +909,13 @@ func TestMapOverAMapOfTheSameExecutor(t *testing.T) {
 // has been yielded.
 func TestMapDoesNotHoldWhatItHasYielded(t *testing.T) {
 	type large struct{ _ [1 << 16]byte }
-	for name, opts := range map[string][]executor.MapOption{
-		"ordered": nil, "unordered": {executor.Unordered()}, "chunks": {executor.ChunkSize(2)},
+	for name, row := range map[string]struct {
+		opts []executor.MapOption
+		lag  int // how many of the last results may be held
+	}{
+		"ordered":   {[]executor.MapOption{executor.Buffer(20)}, 1},
+		"unordered": {[]executor.MapOption{executor.Buffer(20), executor.Unordered()}, 1},
+		"chunks":    {[]executor.MapOption{executor.ChunkSize(2)}, 2}, // a chunk is one value
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, ex opened) {
@@ -911,7 +923,7 @@ func TestMapDoesNotHoldWhatItHasYielded(t *testing.T) {
 				args := map[int]weak.Pointer[large]{}
 				fn := func(_ context.Context, in *large) (*large, error) { return new(large), nil }
 				source := func(yield func(*large) bool) {
-					for i := range 12 {
+					for i := range 30 {
 						arg := new(large)
 						mu.Lock()
 						args[i] = weak.Make(arg)
@@ -922,20 +934,22 @@ func TestMapDoesNotHoldWhatItHasYielded(t *testing.T) {
 					}
 				}
 				var yielded []weak.Pointer[large]
-				for v := range executor.Map(t.Context(), ex, fn, source, opts...) {
+				for v := range executor.Map(t.Context(), ex, fn, source, row.opts...) {
 					yielded = append(yielded, weak.Make(v))
 					v = nil
-					for i, p := range yielded[:max(0, len(yielded)-4)] { // two chunks
+					for i, p := range yielded[:max(0, len(yielded)-row.lag)] {
 						if !collected(p) {
 							t.Errorf("result %d is held when result %d has been yielded", i, len(yielded)-1)
 						}
-						if !collected(args[i]) {
-							t.Errorf("argument %d is held when result %d has been yielded", i, len(yielded)-1)
-						}
 					}
 				}
-				if len(yielded) != 12 {
-					t.Errorf("%d results; want 12", len(yielded))
+				for i, arg := range args {
+					if !collected(arg) {
+						t.Errorf("argument %d is held after the loop", i)
+					}
+				}
+				if len(yielded) != 30 {
+					t.Errorf("%d results; want 30", len(yielded))
 				}
 			})
 		})

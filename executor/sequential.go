@@ -30,7 +30,7 @@ func (e *Sequential) Execute(ctx context.Context, c *Call) {
 		defer close(ran)
 		e.intake.conduct(c)
 	}()
-	<-ran
+	_ = await(context.WithoutCancel(ctx), ran) // a call that submits lends its place
 }
 
 // Workers returns 1.

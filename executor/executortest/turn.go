@@ -91,11 +91,13 @@ func (e *Executor) remove(t *ticket) bool {
 	return true
 }
 
-// wake starts feed if there is a call for it. e.mu is held.
+// wake asks for a turn if a call is ready and nobody has asked. It asks before
+// it returns, so that whoever has submitted the call cannot end, and leave the
+// place to another, before. e.mu is held.
 func (e *Executor) wake() {
-	if !e.feeding && len(e.ready()) > 0 {
-		e.feeding = true
-		go e.feed()
+	if e.turn == nil && len(e.ready()) > 0 {
+		e.turn = e.ask()
+		go e.feed(e.turn)
 	}
 }
 
@@ -111,62 +113,74 @@ func (e *Executor) ready() []*ticket {
 }
 
 // turn is a call of the inner executor that does nothing but have its only
-// place, so that nobody runs while the next call is chosen.
+// place, so that nobody runs while the next call is chosen. Calls that have lent
+// the place and want it back go before a turn.
 type turn struct {
 	future  *executor.Future[struct{}]
 	has     chan struct{} // closed when it has the place
 	release chan struct{} // to be closed to give it up
 }
 
-// feed gives turns until no call is ready.
-func (e *Executor) feed() {
-	for {
-		t := e.ask()
-		select {
-		case <-t.has:
-			time.Sleep(time.Nanosecond) // in a bubble: until everybody else waits for something
-		case <-t.future.Done(): // Shutdown has ended it
-		}
-		if !e.give(t) {
-			return
-		}
-	}
-}
-
-// ask asks the inner executor for a turn.
+// ask asks for a turn. e.mu is held.
 func (e *Executor) ask() *turn {
 	t := &turn{has: make(chan struct{}), release: make(chan struct{})}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	t.future = executor.Go(context.Background(), &e.inner, func(context.Context) (struct{}, error) {
 		close(t.has)
 		<-t.release
 		return struct{}{}, nil
 	})
-	e.turn = t
 	return t
 }
 
-// give gives the turn t to one of the calls that are ready, and reports whether
-// there are more. The call is queued behind t before t ends: till then, in a
-// bubble, nobody runs who could cancel it. And t ends under the lock, which it
-// does at once, so that who holds the lock knows how t has been counted.
-func (e *Executor) give(t *turn) (more bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if ready := e.ready(); len(ready) > 0 {
-		e.start(ready[e.rand.IntN(len(ready))])
-	}
+// end ends a turn that has the place, or was refused because the inner executor
+// is closed.
+func (e *Executor) end(t *turn) {
 	close(t.release)
 	<-t.future.Done()
 	if _, err := t.future.Result(ended); err == nil {
 		e.turns++
 	}
-	e.turn = nil
-	more = len(e.ready()) > 0
-	e.feeding = more
-	e.settle()
-	return more
+}
+
+// feed takes turns for as long as anything may come of it.
+func (e *Executor) feed(t *turn) {
+	for t != nil {
+		select {
+		case <-t.has:
+			time.Sleep(time.Nanosecond) // in a bubble: until everybody else waits for something
+			t = e.give(t)
+		case <-t.future.Done(): // Shutdown has ended it, or refused it
+			e.mu.Lock()
+			e.turn, t = nil, nil
+			e.mu.Unlock()
+		}
+	}
+}
+
+// give gives the turn t to one of the calls that are ready, and returns the next
+// turn, which is queued before t ends: if the call, or one that wants its place
+// back, could end before, it would be left to chance whether a call that waits
+// for it goes on first, or the next is chosen. So there is always a turn, unless
+// nobody runs and nothing is ready.
+//
+// It ends turns under the lock, which they do at once, so that who holds the
+// lock knows how they have been counted.
+func (e *Executor) give(t *turn) (next *turn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ready := e.ready()
+	if len(ready) > 0 {
+		e.start(ready[e.rand.IntN(len(ready))])
+	}
+	next = e.ask()
+	e.end(t)
+	// When t has ended, next is in the queue only if somebody else has the place.
+	if len(ready) == 0 && e.inner.Stats().Queued == 0 {
+		e.end(next)
+		next = nil
+	}
+	e.turn = next
+	return next
 }
 
 // start starts a call, or what is to happen to it instead. e.mu is held.
@@ -186,8 +200,8 @@ func (e *Executor) start(t *ticket) {
 	}
 }
 
-// discount takes a turn that has not ended out of the counters of the inner
-// executor, of whose queue it is the last.
+// discount takes a turn out of the counters of the inner executor, of whose queue
+// it is the last.
 func (t *turn) discount(s *executor.Stats) {
 	switch {
 	case t == nil:
