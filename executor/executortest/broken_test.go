@@ -60,7 +60,6 @@ func TestRunFindsBrokenExecutors(t *testing.T) {
 		}},
 		{"does not wait in Close", func(n int) executor.Executor { return &hasty{pool: pool{MaxWorkers: n}} }, []string{
 			"Close waits for the calls that were taken",
-			"Close may be called again and by many goroutines",
 		}},
 		{"takes calls after Close", func(n int) executor.Executor { return &unclosed{pool: pool{MaxWorkers: n}} }, []string{
 			"what comes after Close is an ErrShutdown",
