@@ -107,6 +107,12 @@ func (c *Call) failure() error {
 // publish makes the result visible and wakes all who wait for it.
 func (c *Call) publish(state uint32) {
 	c.state.Store(state)
+	c.wake()
+}
+
+// wake wakes all who wait for the call, which has ended, and sees that its
+// callbacks are called.
+func (c *Call) wake() {
 	if x := c.extra.Load(); x != nil && x.end(c) {
 		go x.callBack()
 	}
@@ -179,7 +185,7 @@ func (c *Call) withdraw(state uint32) bool {
 		x.end(c)
 	}
 	if c.intake != nil {
-		c.intake.leave(1)
+		c.intake.leave()
 	}
 	return true
 }

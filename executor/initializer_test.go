@@ -206,6 +206,30 @@ func TestTheCtxOfAnInitializerEndsOnShutdown(t *testing.T) {
 	})
 }
 
+// Also when no call is left for the worker.
+func TestShutdownDoesNotWaitForAnInitializerBeyondItsCtx(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1, Initializer: func(ctx context.Context) error {
+			_, err := sleep(ctx, time.Hour)
+			return err
+		}}
+		f := executor.Submit(t.Context(), ex, noop, 0)
+		synctest.Wait()
+		f.Cancel()
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		ex.Shutdown(ctx)
+		if took := time.Since(begin); took != time.Minute {
+			t.Errorf("Shutdown returned after %v; want 1m, when its ctx ended", took)
+		}
+		ex.Close()
+		if took := time.Since(begin); took != time.Minute {
+			t.Errorf("the Initializer ended after %v; want 1m, with its ctx", took)
+		}
+	})
+}
+
 // Close waits for calls that wait for an Initializer.
 func TestCloseWaitsForAnInitializer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -34,11 +34,13 @@ type intake struct {
 
 	mu      sync.Mutex // guards the fields below
 	closed  bool
-	open    int // calls taken and not yet ended for everybody
-	waiting int // of those: calls that wait in Shutdown themselves
+	open    int           // calls taken and not yet ended for everybody
+	waiting map[*Call]int // of those: calls that wait in Shutdown themselves, and how often
 	stats   Stats
 	bell    chan struct{}                   // closed when who waits for the end should look again
 	cancels map[any]context.CancelCauseFunc // of running calls that asked for Done, and of initializers
+
+	initializing int // workers in their Initializer
 }
 
 // take counts a call that is taken, or returns why it is not.
@@ -89,21 +91,20 @@ func (in *intake) refuse(c *Call, err error) {
 	c.body.forget()
 	in.withdrawn(c)
 	c.publish(refused)
-	in.leave(1)
+	in.leave()
 }
 
-// leave says that n calls have ended and everybody who waited for them is
-// awake.
-func (in *intake) leave(n int) {
+// leave says that a call has ended and everybody who waited for it is awake.
+func (in *intake) leave() {
 	in.mu.Lock()
-	in.left(n)
+	in.left()
 	in.mu.Unlock()
 }
 
 // left is leave for who holds in.mu, or who ends a worker afterwards.
-func (in *intake) left(n int) {
-	in.open -= n
-	if in.closed && in.open <= in.waiting {
+func (in *intake) left() {
+	in.open--
+	if in.closed && in.open <= len(in.waiting) {
 		in.ring()
 	}
 }
@@ -134,7 +135,7 @@ func (in *intake) conduct(c *Call) {
 		in.count(c.failure())
 		in.mu.Unlock()
 		c.publish(finished)
-		in.leave(1)
+		in.leave()
 	}()
 	c.run()
 }
@@ -168,15 +169,12 @@ func (in *intake) drain(ctx context.Context) error {
 	inside, ended := in.around(ctx), ctx.Done() // not under in.mu, which the ctx of a call takes
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if inside > 0 {
-		in.waiting += inside
-		in.ring()
-		defer func() { in.waiting -= inside }()
-	}
+	in.wait(inside, 1)
+	defer in.wait(inside, -1)
 	for {
 		exempt := 0
-		if inside > 0 {
-			exempt = in.waiting
+		if len(inside) > 0 {
+			exempt = in.waitingCalls()
 		}
 		// A worker counts a call before its future is done, and ends
 		// afterwards, so the workers count too.
@@ -187,7 +185,7 @@ func (in *intake) drain(ctx context.Context) error {
 			in.bell = make(chan struct{})
 		}
 		bell, end := in.bell, ended
-		if in.open <= exempt {
+		if in.open <= exempt && in.initializing == 0 {
 			end = nil // only workers are left, and about to end
 		}
 		in.mu.Unlock()
@@ -197,17 +195,47 @@ func (in *intake) drain(ctx context.Context) error {
 		}
 		in.mu.Lock()
 		if in.bell == bell { // else something has changed
-			return endedBy(ctx, ErrPending, fmt.Sprintf("%d calls have not ended", in.open-exempt))
+			what := "a worker is in its Initializer"
+			if n := in.open - exempt; n > 0 {
+				what = fmt.Sprintf("%d calls have not ended", n)
+			}
+			return endedBy(ctx, ErrPending, what)
 		}
 	}
 }
 
-// around counts the calls of this executor that the goroutine with ctx is in:
+// around returns the calls of this executor that the goroutine with ctx is in:
 // the call whose ctx it is, and those that made it and may wait for it.
-func (in *intake) around(ctx context.Context) int {
-	n := 0
+func (in *intake) around(ctx context.Context) []*Call {
+	var calls []*Call
 	for c := callOf(ctx); c != nil; c = callOf(c.ctx) {
 		if c.intake == in {
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+// wait adds n to how often each of calls waits in Shutdown. in.mu is held.
+func (in *intake) wait(calls []*Call, n int) {
+	for _, c := range calls {
+		if in.waiting == nil {
+			in.waiting = make(map[*Call]int)
+		}
+		if in.waiting[c] += n; in.waiting[c] == 0 {
+			delete(in.waiting, c)
+		}
+	}
+	if len(calls) > 0 {
+		in.ring()
+	}
+}
+
+// waitingCalls counts the open calls that wait in Shutdown. in.mu is held.
+func (in *intake) waitingCalls() int {
+	n := 0
+	for c := range in.waiting {
+		if !c.ended() {
 			n++
 		}
 	}

@@ -36,7 +36,8 @@ type program struct {
 // script is what a call, or a goroutine outside, does.
 type script struct {
 	Acts []act
-	End  ending // of a call
+	Last time.Duration // it sleeps so long at the end
+	End  ending        // of a call
 }
 
 type act struct {
@@ -82,9 +83,9 @@ func (s script) print(b *strings.Builder, indent string) {
 		fmt.Fprintf(b, "\n%safter %v: %v, n %d, how %d, for %v", indent, a.After, a.Op, a.N, a.How, a.For)
 		if a.Call != nil {
 			a.Call.print(b, indent+"  ")
-			fmt.Fprintf(b, "\n%s  %v", indent, a.Call.End)
 		}
 	}
+	fmt.Fprintf(b, "\n%safter %v: %v", indent, s.Last, s.End)
 }
 
 type ending int
@@ -112,31 +113,69 @@ func genProgram(without ...op) *rapid.Generator[program] {
 		return program{
 			Workers: rapid.IntRange(1, 4).Draw(t, "workers"),
 			Limit:   rapid.IntRange(0, 3).Draw(t, "limit"),
-			Outside: rapid.SliceOfN(genScript(ops, duration, 0), 1, 3).Draw(t, "outside"),
+			Outside: rapid.SliceOfN(genScript(ops, duration, false, 0), 1, 3).Draw(t, "outside"),
 		}
 	})
 }
 
+// genOrderly makes programs in which no two things happen at the same instant:
+// all their durations are different powers of two, so that all sums of them
+// differ. Such a program has only one course.
+func genOrderly() *rapid.Generator[program] {
+	return rapid.Custom(func(t *rapid.T) program {
+		bits := rapid.Permutation(firstFew(36)).Draw(t, "durations")
+		duration := func(string) time.Duration {
+			if len(bits) == 0 {
+				return 0
+			}
+			bit := bits[0]
+			bits = bits[1:]
+			return 1 << bit
+		}
+		p := program{
+			Workers: 1, // and no limit of the queue: the end of a call would free two that wait
+			Outside: []script{genScript([]op{submit, submit, waitOne}, duration, true, 0).Draw(t, "outside")},
+			settle:  true,
+		}
+		if len(bits) == 0 {
+			t.Skip("too long for so many durations")
+		}
+		return p
+	})
+}
+
 // genScript makes scripts. Calls of depth 3 submit none.
-func genScript(ops []op, duration func(label string) time.Duration, depth int) *rapid.Generator[script] {
+//
+// Orderly scripts wait for one future, without a deadline, and do not cancel. A
+// call gets its place back from one that ends a moment before that one is done,
+// and would see or not see that it is; and a worker takes a moment to find out
+// that a queued call was cancelled, in which another may come for its place.
+func genScript(ops []op, duration func(label string) time.Duration, orderly bool, depth int) *rapid.Generator[script] {
 	misplaced := map[int]op{0: shutdownInCall, 3: submit}
 	ops = slices.DeleteFunc(slices.Clone(ops), func(o op) bool {
 		wrong, ok := misplaced[depth]
 		return depth > 0 && o == shutdown || ok && o == wrong
 	})
+	most := 4
+	if orderly {
+		most = 3 // the last way to wait makes calls, which end at the instant at which they start
+	}
 	genAct := rapid.Custom(func(t *rapid.T) act {
 		a := act{
 			After: duration("after"),
 			Op:    rapid.SampledFrom(ops).Draw(t, "op"),
 			N:     rapid.IntRange(0, 5).Draw(t, "n"),
-			How:   rapid.IntRange(0, 4).Draw(t, "how"),
+			How:   rapid.IntRange(0, most).Draw(t, "how"),
+		}
+		if orderly && a.Op == submit {
+			a.How = 2 // so that no ctx ends
 		}
 		switch a.Op {
 		case submit:
-			call := genScript(ops, duration, depth+1).Draw(t, "call")
+			call := genScript(ops, duration, orderly, depth+1).Draw(t, "call")
 			a.Call = &call
 		case waitOne, waitAll, shutdown, shutdownInCall:
-			if rapid.Bool().Draw(t, "deadline") {
+			if !orderly && rapid.Bool().Draw(t, "deadline") {
 				a.For = duration("for")
 			}
 		}
@@ -145,6 +184,7 @@ func genScript(ops []op, duration func(label string) time.Duration, depth int) *
 	return rapid.Custom(func(t *rapid.T) script {
 		return script{
 			Acts: rapid.SliceOfN(genAct, 0, 7-2*depth).Draw(t, "acts"),
+			Last: duration("last"),
 			End:  rapid.SampledFrom([]ending{returns, returns, fails, panics, exits}).Draw(t, "end"),
 		}
 	})
@@ -154,6 +194,7 @@ func genScript(ops []op, duration func(label string) time.Duration, depth int) *
 type world struct {
 	program
 	ex       opened
+	rescued  context.Context // ends when all hangs: all others come from it
 	gauge    gauge
 	onlyOnes bool // all calls are in records or items
 
@@ -210,12 +251,13 @@ func simulate(t *testing.T, p program, open func(program) opened) (problems stri
 	w := &world{program: p, onlyOnes: true}
 	synctest.Test(t, func(*testing.T) {
 		w.ex, w.begin = open(p), time.Now()
-		ctx, rescue := context.WithCancel(context.Background())
+		var rescue context.CancelFunc
+		w.rescued, rescue = context.WithCancel(context.Background())
 		defer rescue()
 		over := make(chan struct{})
 		go func() {
 			defer close(over)
-			w.runAll(ctx)
+			w.runAll()
 		}()
 		select {
 		case <-over:
@@ -231,6 +273,9 @@ func simulate(t *testing.T, p program, open func(program) opened) (problems stri
 			<-over
 		}
 		w.check()
+		if len(w.problems) > 0 {
+			time.Sleep(10 * time.Hour) // goroutines that are left must not hide what is wrong
+		}
 	})
 	return strings.Join(w.problems, "\n"), w.trace
 }
@@ -241,11 +286,11 @@ func openPool(p program) opened {
 
 // runAll runs the goroutines outside, closes the executor and waits until all
 // is quiet.
-func (w *world) runAll(ctx context.Context) {
+func (w *world) runAll() {
 	var all sync.WaitGroup
 	for i, s := range w.Outside {
 		all.Go(func() {
-			outside := &scope{world: w, id: -1 - i, ctx: ctx}
+			outside := &scope{world: w, id: -1 - i, ctx: w.rescued}
 			outside.run(s)
 		})
 	}
@@ -269,6 +314,7 @@ func (s *scope) run(script script) {
 		}
 		s.do(a)
 	}
+	time.Sleep(script.Last)
 }
 
 func (s *scope) do(a act) {
@@ -339,7 +385,9 @@ func (s *scope) submit(a act) {
 			ctx = s.ctxs[a.N%len(s.ctxs)]
 		}
 	case 2: // the call may outlive this one
-		ctx = context.WithoutCancel(ctx)
+		detached, end := context.WithCancel(context.WithoutCancel(ctx))
+		context.AfterFunc(s.rescued, end)
+		ctx = detached
 	}
 	r := &record{scope: s.id, script: *a.Call}
 	s.mu.Lock()
@@ -422,7 +470,7 @@ func (s *scope) wait(a act, fs ...*executor.Future[int]) {
 				err = nil // of a call
 				n = len(fs)
 			}
-		case 4:
+		case 4: // in calls that wait
 			for n < len(fs) && err == nil {
 				_, err = executor.Collect(executor.Map(ctx, s.ex, s.waitFor, slices.Values(fs[n:n+1])))
 				n++
@@ -632,4 +680,128 @@ func testSimulation(t *testing.T, programs *rapid.Generator[program]) {
 			})
 		})
 	}
+}
+
+// SIM-02: a program in which no two things happen at once runs the same way
+// each time: nothing depends on chance but what the program leaves open.
+func TestSimulationHasOneCourse(t *testing.T) {
+	programs := genOrderly()
+	rapid.Check(t, func(rt *rapid.T) {
+		p := programs.Draw(rt, "program")
+		problems, first := simulate(t, p, openPool)
+		if problems != "" {
+			rt.Fatalf("%s", problems)
+		}
+		for range 3 {
+			_, again := simulate(t, p, openPool)
+			// What one end sets off has no order among itself.
+			if !slices.Equal(slices.Sorted(slices.Values(first)), slices.Sorted(slices.Values(again))) {
+				rt.Fatalf("first:\n%s\nagain:\n%s", strings.Join(first, "\n"), strings.Join(again, "\n"))
+			}
+		}
+	})
+}
+
+// SIM-04: a simulation that finds nothing wrong is worth something only if it
+// finds what is.
+func TestSimulationFindsBrokenExecutors(t *testing.T) {
+	canaries := []struct {
+		name string
+		want string // in the problems
+		open func(program) opened
+	}{
+		{"one worker too many", "executed at once", func(p program) opened { p.Workers++; return openPool(p) }},
+		{"a miscount", "the counters do not add up", func(p program) opened { return miscounting{openPool(p)} }},
+		{"calls that overtake", "submitted later by the same goroutine", func(p program) opened { return &stacking{holding: hold(p)} }},
+		{"a call that is forgotten", "hang", func(p program) opened { return &forgetful{opened: openPool(p)} }},
+		{"waits that hold their place", "hang", func(p program) opened { return hold(p) }},
+		{"Close that does not wait", "Workers:", func(p program) opened { return hasty{openPool(p)} }},
+	}
+	for _, c := range canaries {
+		t.Run(c.name, func(t *testing.T) {
+			programs := genProgram(mapSlice, shutdown, shutdownInCall)
+			for seed := range 500 {
+				if problems, _ := simulate(t, programs.Example(seed), c.open); strings.Contains(problems, c.want) {
+					return
+				}
+			}
+			t.Errorf("500 programs found nothing like %q", c.want)
+		})
+	}
+}
+
+type miscounting struct{ opened }
+
+func (e miscounting) Stats() executor.Stats {
+	s := e.opened.Stats()
+	if s.Failed > 0 {
+		s.Succeeded++
+	}
+	return s
+}
+
+// forgetful loses its fourth call.
+type forgetful struct {
+	opened
+	calls atomic.Int64
+}
+
+func (e *forgetful) Execute(ctx context.Context, c *executor.Call) {
+	if e.calls.Add(1) != 4 {
+		e.opened.Execute(ctx, c)
+	}
+}
+
+// hasty does not wait in Close.
+type hasty struct{ opened }
+
+func (e hasty) Close() error {
+	go e.opened.Close()
+	return nil
+}
+
+// holding is the naive executor: a semaphore.
+type holding struct {
+	places chan struct{}
+	all    sync.WaitGroup
+}
+
+func hold(p program) *holding { return &holding{places: make(chan struct{}, p.Workers)} }
+
+func (e *holding) Execute(ctx context.Context, c *executor.Call) {
+	e.enter(func() { c.Run(ctx) })
+}
+
+func (e *holding) enter(run func()) {
+	e.all.Go(func() {
+		e.places <- struct{}{}
+		defer func() { <-e.places }()
+		run()
+	})
+}
+
+func (e *holding) Workers() int                   { return cap(e.places) }
+func (e *holding) Close() error                   { e.all.Wait(); return nil }
+func (e *holding) Shutdown(context.Context) error { return nil }
+func (e *holding) Stats() executor.Stats          { return executor.Stats{} }
+
+// stacking makes the last call first.
+type stacking struct {
+	*holding
+	mu    sync.Mutex
+	stack []func()
+}
+
+func (e *stacking) Execute(ctx context.Context, c *executor.Call) {
+	e.mu.Lock()
+	e.stack = append(e.stack, func() { c.Run(ctx) })
+	e.mu.Unlock()
+	e.enter(func() {
+		e.mu.Lock()
+		last := len(e.stack) - 1
+		run := e.stack[last]
+		e.stack = e.stack[:last]
+		e.mu.Unlock()
+		run()
+	})
 }

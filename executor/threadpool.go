@@ -280,10 +280,11 @@ func (e *ThreadPoolExecutor) finish(w *worker) {
 	w.woke = w.woke || c.extra.Load() != nil
 	e.intake.mu.Lock()
 	e.intake.count(c.failure())
-	e.intake.left(1)
+	e.intake.left()
+	c.state.Store(finished)
 	e.proceed(w, e.spins && !w.woke)
 	e.intake.mu.Unlock()
-	c.publish(finished)
+	c.wake()
 }
 
 // proceed settles what w, which has a place, does next: it takes a call, seeks
@@ -370,6 +371,9 @@ func (e *ThreadPoolExecutor) end() {
 // runs, other workers may be summoned.
 func (e *ThreadPoolExecutor) initialize(ctx context.Context, w *worker) (ok bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	e.intake.mu.Lock()
+	e.intake.initializing++
+	e.intake.mu.Unlock()
 	e.intake.enroll(w, cancel)
 	var err error
 	returned := false
@@ -378,6 +382,9 @@ func (e *ThreadPoolExecutor) initialize(ctx context.Context, w *worker) (ok bool
 			err = caught(recover())
 		}
 		e.intake.strike(w)
+		e.intake.mu.Lock()
+		e.intake.initializing--
+		e.intake.mu.Unlock()
 		cancel(nil)
 		if err != nil {
 			e.fall(w, err)

@@ -74,7 +74,9 @@ func closeRefuses(k *trial) {
 
 func closeAgain(k *trial) {
 	c := need[closer](k, "Close() error")
-	fs := k.launch(k.ctx, k.jobs(10, "call", "")...)()
+	gate := k.newGate()
+	jobs := k.jobs(10, "call", gate)
+	k.launch(k.ctx, jobs...)
 	var closers sync.WaitGroup
 	for range 4 {
 		closers.Go(func() {
@@ -82,12 +84,14 @@ func closeAgain(k *trial) {
 				if err := c.Close(); err != nil {
 					k.violated("Close, called again and again = %v; want nil", err)
 				}
-				if n := len(k.names("end")); n != len(fs) {
-					k.violated("when Close had returned, %d of %d calls had ended; want all", n, len(fs))
+				if n := len(k.names("end")); n != len(jobs) {
+					k.violated("when Close had returned, %d of %d calls had ended; want all", n, len(jobs))
 				}
 			}
 		})
 	}
+	pause(k.ctx)
+	k.create(gate)
 	k.await("Close, called by 4 goroutines, to return")
 	closers.Wait()
 }
