@@ -28,6 +28,9 @@ type body interface {
 	run(ctx context.Context) // calls the function and keeps its result
 	forget()                 // gives back the function and its argument
 	name() string            // of the function
+
+	encode() (parcel, error) // the call for another process
+	complete(result)         // keeps what came back from there, or why not
 }
 
 // The states of a call. All past running have ended.
@@ -142,7 +145,7 @@ func (c *Call) Cancel() bool {
 		return true
 	}
 	switch c.state.Load() {
-	case running:
+	case pending, running: // pending: where it runs, it has started
 		c.interrupt(ErrCancelled)
 	case cancelled, expired:
 		return true
@@ -172,7 +175,11 @@ func (c *Call) callBack() {
 // and reports whether it did. Everybody who waits is awake when it returns;
 // callbacks are left to the caller.
 func (c *Call) withdraw(state uint32) bool {
-	if !c.state.CompareAndSwap(pending, state) {
+	if c.intake != nil && c.intake.processes != nil {
+		if !c.intake.processes.withdraw(c, state) {
+			return false
+		}
+	} else if !c.state.CompareAndSwap(pending, state) {
 		return false
 	}
 	if c.body != nil {

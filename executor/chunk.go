@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"iter"
+	"math"
 )
 
 // chunk is a call of a function for several items.
@@ -47,6 +48,23 @@ func (k *chunk[In, Out]) runFrom(ctx context.Context, i int) {
 
 func (k *chunk[In, Out]) forget()      { k.fn, k.in = nil, nil }
 func (k *chunk[In, Out]) name() string { return funcName(k.fn) }
+
+func (k *chunk[In, Out]) encode() (parcel, error) {
+	return encodeMany(k.fn, k.in, 0, math.MaxInt)
+}
+
+func (k *chunk[In, Out]) complete(r result) {
+	list := make([]outcome[Out], len(k.in))
+	n, err := decodeMany(k.fn, r, len(list), func(i int, value Out, err error) { list[i] = outcome[Out]{value, err} })
+	if err == nil && n < len(list) {
+		err = errMalformed(k.name())
+	}
+	if err != nil {
+		k.call.fail(err)
+		return
+	}
+	k.value = list
+}
 
 // chunks returns the items of in, n together.
 func chunks[In any](in iter.Seq[In], n int) iter.Seq[[]In] {

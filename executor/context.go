@@ -133,8 +133,12 @@ func (c *Call) build() context.Context {
 
 // interrupt ends the ctx of a running call.
 func (c *Call) interrupt(cause error) {
-	if c.ctx == nil {
+	switch {
+	case c.ctx == nil:
 		return // a promise has none
+	case c.intake != nil && c.intake.processes != nil:
+		c.intake.processes.interrupt(c, cause)
+		return
 	}
 	c.build()
 	x := c.extra.Load()

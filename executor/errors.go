@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
+	"strings"
 )
 
 var (
@@ -70,7 +72,11 @@ func caught(recovered any) error {
 	return &PanicError{Value: recovered, Stack: debug.Stack()}
 }
 
-// endedError is a sentinel, ErrPending or ErrCancelled, with the ctx that
+// errStopped is the reason for which a call that ran was ended, when its ctx
+// was.
+var errStopped = errors.New("executor: the ctx of the call ended")
+
+// endedError is a sentinel, as ErrPending or ErrCancelled, with the ctx that
 // ended as its reason.
 type endedError struct {
 	sentinel   error
@@ -84,9 +90,9 @@ func endedBy(ctx context.Context, sentinel error, detail string) error {
 }
 
 func (e *endedError) Error() string {
-	text := "executor: still pending"
+	text := e.sentinel.Error()
 	if e.sentinel == ErrCancelled {
-		text = "executor: call cancelled"
+		text = "executor: call cancelled" // without context.Canceled
 	}
 	if e.detail != "" {
 		text += ": " + e.detail
@@ -99,3 +105,47 @@ func (e *endedError) Error() string {
 func (e *endedError) Is(target error) bool { return target == e.sentinel }
 
 func (e *endedError) Unwrap() []error { return []error{e.err, e.cause} }
+
+// WorkerDiedError is the error of a call whose worker process ended while it
+// ran: Python's BrokenProcessPool, for that call alone. If the worker was ended
+// because the ctx of the call did, the error matches that of the ctx, and
+// Stderr has the stacks of the worker's goroutines.
+type WorkerDiedError struct {
+	PID         int
+	ExitCode    int       // -1 if a signal ended it, or nobody knows
+	Signal      os.Signal // nil if none ended it
+	Attempts    int       // how often the call was tried; 1 without Retries
+	OutOfMemory bool      // it was over its MemoryLimit, or the system seems to have been out of memory
+	Stderr      string    // the last lines that the worker printed there
+
+	reason error // why the pool ended it; nil if it died by itself
+}
+
+func (e *WorkerDiedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "executor: worker process %d ", e.PID)
+	switch {
+	case e.reason != nil:
+		fmt.Fprintf(&b, "was ended: %v", e.reason)
+	case e.Signal != nil:
+		fmt.Fprintf(&b, "died of signal: %v", e.Signal)
+	case e.ExitCode < 0:
+		b.WriteString("died, nobody knows how")
+	default:
+		fmt.Fprintf(&b, "exited with code %d", e.ExitCode)
+	}
+	if e.OutOfMemory && e.reason == nil {
+		b.WriteString(", probably out of memory")
+	}
+	if e.Attempts > 1 {
+		fmt.Fprintf(&b, " at attempt %d", e.Attempts)
+	}
+	if e.Stderr != "" {
+		fmt.Fprintf(&b, "; its last lines:\n%s", e.Stderr)
+	}
+	return b.String()
+}
+
+// Unwrap returns the reason for which the pool ended the worker: the error of
+// the call's ctx, for one.
+func (e *WorkerDiedError) Unwrap() error { return e.reason }

@@ -101,6 +101,18 @@ func (t *task[In, Out]) forget() {
 
 func (t *task[In, Out]) name() string { return funcName(t.fn) }
 
+func (t *task[In, Out]) encode() (parcel, error) { return encodeOne(t.fn, t.in) }
+
+func (t *task[In, Out]) complete(r result) {
+	fn, err := find(t.fn)
+	if err == nil {
+		err = fn.decode(r, &t.value)
+	}
+	if err != nil {
+		t.call.fail(err)
+	}
+}
+
 // closure is a task without an argument.
 type closure[Out any] struct {
 	Future[Out]
@@ -117,6 +129,9 @@ func (t *closure[Out]) run(ctx context.Context) {
 
 func (t *closure[Out]) forget()      { t.fn = nil }
 func (t *closure[Out]) name() string { return funcName(t.fn) }
+
+func (t *closure[Out]) encode() (parcel, error) { return parcel{}, notRegistered(t.fn) }
+func (t *closure[Out]) complete(result)         {}
 
 // keep keeps what the function of the call returned.
 func (f *Future[T]) keep(value T, err error) {

@@ -27,10 +27,11 @@ type Stats struct {
 // intake is what the executors of this package share: it takes calls until it
 // is closed, counts them, and knows when the last has ended.
 type intake struct {
-	watches watches
-	killed  atomic.Bool         // Shutdown has ended what runs
-	pool    *ThreadPoolExecutor // the executor, if its calls queue for places
-	labels  context.Context     // with the pprof labels of the workers; nil if there are none
+	watches   watches
+	killed    atomic.Bool          // Shutdown has ended what runs
+	pool      *ThreadPoolExecutor  // the executor, if its calls queue for places
+	processes *ProcessPoolExecutor // the executor, if its calls run in worker processes
+	labels    context.Context      // with the pprof labels of the workers; nil if there are none
 
 	mu      sync.Mutex // guards the fields below
 	closed  bool

@@ -25,21 +25,23 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 	if err := o.check("MapSlice", ctx, ex, fn == nil); err != nil {
 		return nil, err
 	}
-	n := len(in)
-	if w := ex.Workers(); w > 0 {
-		n = min(n, w)
-	}
-	b := &bulk[In, Out]{fn: fn, in: in, out: make([]Out, len(in)), chunk: o.chunk, runners: make([]bulkRunner[In, Out], n)}
+	b := &bulk[In, Out]{fn: fn, in: in, out: make([]Out, len(in)), chunk: o.chunk, width: max(1, ex.Workers())}
 	b.stopAt.Store(math.MaxInt64)
 	if ctx.Done() != nil {
 		defer context.AfterFunc(ctx, b.stop)()
 	}
-	for i := range b.runners {
-		r := &b.runners[i]
-		r.bulk = b
-		submit(ctx, ex, r, &r.call, false)
+	n := len(in)
+	if w := ex.Workers(); w > 0 {
+		n = min(n, w)
+	} else {
+		b.width = n
 	}
-	return b.wait(ctx)
+	for i := 0; i < n; i++ {
+		if b.submit(ctx, ex); i == 0 && b.remote.Load() {
+			n = 2 * n // the next chunk is there when a worker has made one
+		}
+	}
+	return b.wait(ctx, ex)
 }
 
 // bulk is what the runners of a MapSlice share.
@@ -48,34 +50,57 @@ type bulk[In, Out any] struct {
 	in      []In
 	out     []Out
 	chunk   int // 0: guided
-	runners []bulkRunner[In, Out]
+	width   int // runners that run at once
+	runners []*bulkRunner[In, Out]
+	remote  atomic.Bool // the runners run in other processes, one chunk each
 
 	next   atomic.Int64 // the first element that no runner has taken
 	made   atomic.Int64 // elements that have returned without an error
 	stopAt atomic.Int64 // elements from here on do not start
 
-	mu  sync.Mutex // guards err and the lo of the runners, and is held to change stopAt
-	err error      // of the element stopAt
+	mu   sync.Mutex // guards err, back and the lo of the runners, and is held to change stopAt
+	err  error      // of the element stopAt
+	back [][2]int   // chunks, or what was left of them, that were taken and not made
 }
 
-// bulkRunner is a call that makes one chunk after another.
+// bulkRunner is a call that makes one chunk after another, or a single one if
+// it is made in another process.
 type bulkRunner[In, Out any] struct {
 	Future[struct{}]
-	bulk *bulk[In, Out]
-	lo   int // where its chunk begins
+	bulk   *bulk[In, Out]
+	lo     int // where its chunk begins
+	hi     int // where it ends, if it was sent
+	isSent bool
+}
+
+func (b *bulk[In, Out]) submit(ctx context.Context, ex Executor) {
+	r := &bulkRunner[In, Out]{bulk: b}
+	b.mu.Lock()
+	b.runners = append(b.runners, r)
+	b.mu.Unlock()
+	submit(ctx, ex, r, &r.call, false)
 }
 
 // wait waits for the runners and returns what they have made.
-func (b *bulk[In, Out]) wait(ctx context.Context) ([]Out, error) {
+func (b *bulk[In, Out]) wait(ctx context.Context, ex Executor) ([]Out, error) {
 	forever := context.WithoutCancel(ctx) // runners write to out until they have ended
 	var refusal error
-	for i := range b.runners {
-		r := &b.runners[i]
-		if i > 0 {
+	for i := 0; i < len(b.runners); i++ {
+		r := b.runners[i]
+		if i > 0 && !r.isSent {
 			r.call.drop(cancelled) // the first has ended: nothing is left for one that has not begun
 		}
-		if _, err := r.Result(forever); i == 0 {
+		_, err := r.Result(forever)
+		if i == 0 {
 			refusal = err
+		}
+		if r.isSent {
+			if err != nil {
+				b.fail(r.lo, err)
+			}
+			if b.isLeft() {
+				b.submit(ctx, ex)
+			}
 		}
 	}
 	switch {
@@ -89,6 +114,20 @@ func (b *bulk[In, Out]) wait(ctx context.Context) ([]Out, error) {
 		refusal = ErrShutdown
 	}
 	return nil, refusal
+}
+
+// isLeft reports whether there are elements to make that no runner has.
+func (b *bulk[In, Out]) isLeft() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	stopAt := b.stopAt.Load()
+	for _, c := range b.back {
+		if int64(c[0]) < stopAt {
+			return true
+		}
+	}
+	next := b.next.Load()
+	return next < int64(len(b.in)) && next < stopAt
 }
 
 // stop starts no more elements.
@@ -107,10 +146,17 @@ func (b *bulk[In, Out]) fail(i int, err error) {
 	}
 	b.stopAt.Store(int64(i))
 	b.err = err
-	for j := range b.runners {
-		if r := &b.runners[j]; r.lo > i {
-			go r.call.interrupt(ErrCancelled) // the ctx may have callbacks, which b.mu must not wait for
+	for _, r := range b.runners {
+		if r.lo > i && !r.call.ended() {
+			go r.end() // the ctx may have callbacks, which b.mu must not wait for
 		}
+	}
+}
+
+// end ends a chunk that nobody needs any more.
+func (r *bulkRunner[In, Out]) end() {
+	if !r.isSent || !r.call.drop(cancelled) {
+		r.call.interrupt(ErrCancelled)
 	}
 }
 
@@ -122,7 +168,10 @@ func (b *bulk[In, Out]) take(r *bulkRunner[In, Out]) (lo, hi int) {
 		n := int64(b.chunk)
 		if n == 0 {
 			// Guided: a quarter of a fair share of what is left.
-			n = max(1, left/int64(4*len(b.runners)))
+			n = max(1, left/int64(4*b.width))
+			if b.remote.Load() {
+				n = min(n, longestChunk)
+			}
 		}
 		n = min(n, left)
 		if n <= 0 || next >= b.stopAt.Load() {
@@ -178,3 +227,63 @@ func (r *bulkRunner[In, Out]) make(ctx context.Context, lo, hi int) {
 
 func (r *bulkRunner[In, Out]) forget()      { r.bulk = nil }
 func (r *bulkRunner[In, Out]) name() string { return funcName(r.bulk.fn) }
+
+// A chunk for another process has at most so many elements, or bytes: more
+// would cost nothing less, and be lost together when a worker dies.
+const (
+	longestChunk = 8192
+	largestChunk = 1 << 20
+)
+
+func (r *bulkRunner[In, Out]) encode() (parcel, error) {
+	b := r.bulk
+	b.remote.Store(true)
+	lo, hi := b.takeBack(r)
+	if lo == hi {
+		lo, hi = b.take(r)
+	}
+	if lo == hi {
+		return parcel{}, errNothingToDo
+	}
+	p, err := encodeMany(b.fn, b.in[lo:hi], stopAtError, largestChunk)
+	r.isSent, r.hi = true, lo+p.n
+	if r.hi < hi && err == nil {
+		b.mu.Lock()
+		b.back = append(b.back, [2]int{r.hi, hi})
+		b.mu.Unlock()
+	}
+	return p, err
+}
+
+// takeBack returns a chunk of those that were taken and not made, an empty one
+// if there is none.
+func (b *bulk[In, Out]) takeBack(r *bulkRunner[In, Out]) (lo, hi int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.back)
+	if n == 0 {
+		return 0, 0
+	}
+	lo, hi = b.back[n-1][0], b.back[n-1][1]
+	b.back = b.back[:n-1]
+	if int64(lo) >= b.stopAt.Load() {
+		return 0, 0
+	}
+	r.lo = lo
+	return lo, hi
+}
+
+func (r *bulkRunner[In, Out]) complete(res result) {
+	b, n := r.bulk, r.hi-r.lo
+	_, err := decodeMany(b.fn, res, n, func(i int, value Out, err error) {
+		if err != nil {
+			b.fail(r.lo+i, err)
+			return
+		}
+		b.out[r.lo+i] = value
+		b.made.Add(1)
+	})
+	if err != nil {
+		r.call.fail(err)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -50,7 +49,7 @@ type ThreadPoolExecutor struct {
 	queue     queue
 	idle      []*worker       // without a place, the last to come is the first to go
 	returning []chan struct{} // calls that have lent their place and want one back
-	blocked   []*submitter    // whose calls are the last of the queue, beyond QueueLimit
+	room      room
 	broken    error
 	sweeper   *time.Timer // will call sweep; nil while nobody is idle
 }
@@ -76,12 +75,6 @@ const (
 	leaving
 )
 
-// submitter is a goroutine that waits in Submit for room in the queue.
-type submitter struct {
-	call *Call
-	room chan struct{}
-}
-
 // idleTime is how long a worker waits for work before it ends, at least; it
 // may be twice as long.
 const idleTime = time.Minute
@@ -106,7 +99,7 @@ func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
 		e.come.Store(true)
 	}
 	w := e.summon()
-	s := e.block(c)
+	s := e.room.block(c, e.queue.live())
 	e.intake.mu.Unlock()
 
 	e.start(w)
@@ -114,7 +107,7 @@ func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
 		e.intake.watches.add(c)
 	}
 	if s != nil {
-		e.awaitRoom(ctx, s)
+		s.wait(ctx)
 	}
 }
 
@@ -140,6 +133,7 @@ func (e *ThreadPoolExecutor) open() error {
 		return fmt.Errorf("executor: ThreadPoolExecutor: QueueLimit is %d; it must be positive, or 0 for no limit", e.QueueLimit)
 	}
 	e.places = e.Workers()
+	e.room.limit = e.QueueLimit
 	e.spins = runtime.GOMAXPROCS(0) > 1
 	e.intake.pool = e
 	e.intake.labels = pprof.WithLabels(context.Background(), pprof.Labels("executor", e.name()))
@@ -172,7 +166,7 @@ func (e *ThreadPoolExecutor) summon() *worker {
 	}
 	e.taken++
 	w.next = e.queue.pop()
-	e.unblock()
+	e.room.unblock(e.queue.live())
 	e.seeking = true // until it arrives
 	e.come.Store(false)
 	return w
@@ -303,7 +297,7 @@ func (e *ThreadPoolExecutor) proceed(w *worker, maySeek bool) {
 	switch {
 	case w.next != nil:
 		w.step = working
-		e.unblock()
+		e.room.unblock(e.queue.live())
 	case maySeek && !e.seeking:
 		w.step = seeking
 		e.seeking = true
@@ -433,45 +427,13 @@ func (e *ThreadPoolExecutor) empty(end func(*Call)) {
 	e.intake.mu.Unlock()
 }
 
-// block makes the submitter of c, which is the last of the queue, wait if the
-// queue is longer than its limit. intake.mu is held.
-func (e *ThreadPoolExecutor) block(c *Call) *submitter {
-	if e.QueueLimit == 0 || e.queue.live() <= e.QueueLimit {
-		return nil
-	}
-	s := &submitter{call: c, room: make(chan struct{})}
-	e.blocked = append(e.blocked, s)
-	return s
-}
-
-// unblock lets submitters go for whose calls there is room. intake.mu is held.
-func (e *ThreadPoolExecutor) unblock() {
-	for len(e.blocked) > 0 && e.queue.live()-len(e.blocked) < e.QueueLimit {
-		close(e.blocked[0].room)
-		e.blocked = e.blocked[1:]
-	}
-}
-
-// awaitRoom waits until there is room for the call of s, or it has ended.
-func (e *ThreadPoolExecutor) awaitRoom(ctx context.Context, s *submitter) {
-	if await(ctx, s.room) != nil {
-		s.call.drop(expired)
-	}
-}
-
 // withdrawn says that c, which is in the queue or was just taken from it, will
 // not start. intake.mu is held.
 func (e *ThreadPoolExecutor) withdrawn(c *Call) {
 	e.queue.dead++
 	e.queue.bury()
-	for i, s := range e.blocked {
-		if s.call == c {
-			close(s.room)
-			e.blocked = slices.Delete(e.blocked, i, i+1)
-			break
-		}
-	}
-	e.unblock()
+	e.room.leave(c)
+	e.room.unblock(e.queue.live())
 }
 
 // Stats counts the calls so far.
@@ -506,8 +468,8 @@ func (e *ThreadPoolExecutor) Shutdown(ctx context.Context) error {
 	}
 	e.intake.mu.Lock()
 	e.intake.closed = true
-	blocked := e.blocked
-	e.blocked = nil
+	blocked := e.room.blocked
+	e.room.blocked = nil
 	for _, w := range e.idle {
 		e.dismiss(w)
 	}

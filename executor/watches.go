@@ -32,7 +32,7 @@ type watch struct {
 func (ws *watches) add(c *Call) {
 	done := c.ctx.Done()
 	ws.mu.Lock()
-	if c.state.Load() != pending {
+	if !c.isWatched() {
 		ws.mu.Unlock()
 		return
 	}
@@ -131,6 +131,17 @@ func (ws *watches) end(w *watch) {
 	}
 	ws.mu.Unlock()
 	for _, c := range calls {
-		c.drop(expired)
+		if !c.drop(expired) && c.intake.processes != nil {
+			c.interrupt(endedBy(c.ctx, errStopped, ""))
+		}
 	}
+}
+
+// isWatched reports whether the call needs to hear of the end of its ctx: until
+// it starts, or until it ends if it runs in another process.
+func (c *Call) isWatched() bool {
+	if c.intake.processes != nil {
+		return !c.ended()
+	}
+	return c.state.Load() == pending
 }

@@ -1,0 +1,188 @@
+// Package codec turns the arguments and results of calls into bytes and back,
+// for calls that cross to another process. It is strict: a type that would lose
+// something on the way has no codec.
+//
+// Some things have one form only when they come back. A time has no monotonic
+// reading and only the offset of its Location. Two pointers to one thing become
+// two things. Fields with omitempty come back as zero values when they were
+// empty.
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Codec encodes and decodes values of type T. It is safe for many goroutines.
+//
+// Numbers and bools are their little-endian memory, and so are strings, []byte
+// and slices of numbers, behind each other and without a length. All else is
+// CBOR.
+type Codec[T any] struct {
+	size      int     // of every value, for numbers and bools
+	view      *viewer // for strings and slices of numbers
+	plain     bool    // no marshaler is in the type
+	recursive bool    // a value may have a cycle
+	typ       reflect.Type
+	describe  string
+}
+
+var cache sync.Map // of *Codec[T], by reflect.Type
+
+// For returns the codec of T, or an error that names the path to what cannot
+// cross.
+func For[T any]() (*Codec[T], error) {
+	typ := reflect.TypeFor[T]()
+	if c, ok := cache.Load(typ); ok {
+		return c.(*Codec[T]), nil
+	}
+	c := &Codec[T]{typ: typ, plain: true}
+	if isNumber(typ) || typ.Kind() == reflect.Bool {
+		c.size = int(typ.Size())
+	} else {
+		c.view = newViewer(typ)
+	}
+	if c.size > 0 || c.view != nil {
+		c.describe = typ.Kind().String()
+		if typ.Kind() == reflect.Slice {
+			c.describe = "[]" + typ.Elem().Kind().String()
+		}
+	} else {
+		s := &survey{}
+		if err := s.visit(typ, typ.String()); err != nil {
+			return nil, err
+		}
+		c.plain, c.recursive, c.describe = !s.marshals, s.recursive, s.text.String()
+	}
+	actual, _ := cache.LoadOrStore(typ, c)
+	return actual.(*Codec[T]), nil
+}
+
+// Plain reports whether encoding and decoding run no code of the user's.
+func (c *Codec[T]) Plain() bool { return c.plain }
+
+// Size is the length of every encoding of a number or a bool, and 0 for all
+// other types.
+func (c *Codec[T]) Size() int { return c.size }
+
+// Describe returns a text that is the same for types that encode alike.
+func (c *Codec[T]) Describe() string { return c.describe }
+
+// View returns the memory of v itself as its encoding, for strings and slices
+// of numbers: nil for a nil slice, and not nil for an empty one. ok is false for
+// other types.
+func (c *Codec[T]) View(v T) (data []byte, ok bool) {
+	if c.view == nil {
+		return nil, false
+	}
+	return viewOf(c.view, &v), true
+}
+
+// Append appends the encoding of v to b. If it cannot, it returns b as it was.
+func (c *Codec[T]) Append(b []byte, v T) ([]byte, error) {
+	switch {
+	case c.size > 0:
+		return appendNumber(b, &v), nil
+	case c.view != nil:
+		return append(b, viewOf(c.view, &v)...), nil
+	}
+	data, err := c.marshal(v)
+	if err != nil {
+		return b, err
+	}
+	return append(b, data...), nil
+}
+
+func (c *Codec[T]) marshal(v T) (data []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			data, err = nil, fmt.Errorf("cannot encode a %v: its marshaler panicked: %v", c.typ, p)
+		}
+	}()
+	if c.recursive {
+		if err := checkCycles(reflect.ValueOf(&v).Elem()); err != nil {
+			return nil, fmt.Errorf("cannot encode a %v: %w", c.typ, err)
+		}
+	}
+	data, err = encMode.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode a %v: %w", c.typ, err)
+	}
+	return data, nil
+}
+
+// Decode returns a fresh value that shares no memory with data. It takes
+// memory in proportion to data.
+func (c *Codec[T]) Decode(data []byte) (v T, err error) {
+	switch {
+	case c.size > 0:
+		return decodeNumber[T](c, data)
+	case c.view != nil:
+		err := c.view.copyTo(data, ptr(&v))
+		return v, err
+	}
+	return c.unmarshal(data)
+}
+
+// Alias is Decode for a value that shares memory with data, where the type and
+// the alignment allow it.
+func (c *Codec[T]) Alias(data []byte) (v T, err error) {
+	if c.view == nil {
+		return c.Decode(data)
+	}
+	err = c.view.aliasTo(data, ptr(&v))
+	return v, err
+}
+
+func (c *Codec[T]) unmarshal(data []byte) (v T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			var none T
+			v, err = none, fmt.Errorf("cannot decode a %v: its unmarshaler panicked: %v", c.typ, p)
+		}
+	}()
+	if err := decMode.Unmarshal(data, &v); err != nil {
+		var none T
+		return none, fmt.Errorf("cannot decode a %v: %w", c.typ, err)
+	}
+	return v, nil
+}
+
+var errLength = errors.New("its length is wrong")
+
+// maxLevels is how deep a value may be nested.
+const maxLevels = 1000
+
+var encMode = func() cbor.EncMode {
+	m, err := cbor.EncOptions{
+		NaNConvert: cbor.NaNConvertNone,
+		InfConvert: cbor.InfConvertNone,
+		Time:       cbor.TimeRFC3339Nano,
+		TimeTag:    cbor.EncTagRequired,
+	}.EncMode()
+	if err != nil {
+		panic(err)
+	}
+	return m
+}()
+
+var decMode = func() cbor.DecMode {
+	m, err := cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		IndefLength:       cbor.IndefLengthForbidden,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		TimeTag:           cbor.DecTagRequired,
+		UTF8:              cbor.UTF8DecodeInvalid,
+		MaxNestedLevels:   2*maxLevels + 8,
+		MaxArrayElements:  1<<31 - 1,
+		MaxMapPairs:       1<<31 - 1,
+	}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return m
+}()

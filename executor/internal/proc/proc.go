@@ -1,0 +1,235 @@
+// Package proc has what a pool of worker processes needs of the operating
+// system: to start this program again as a worker, with pipes and shared memory
+// between the two, to end it with all that it has started, and to make sure
+// that it does not outlive its parent.
+//
+// On Linux, all of it works. Elsewhere there is no shared memory and no look at
+// a worker's memory; on Windows there are no process groups, so that what a
+// worker has started outlives it.
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Options say how a worker is started.
+type Options struct {
+	Env         []string // of the worker; nil: the parent's
+	Depth       int      // how many workers are above it, and itself
+	MemoryLimit int64    // of which the Go runtime of the worker is to use nine tenths; 0: no limit
+}
+
+// Process is a worker, for its parent.
+type Process struct {
+	PID            int
+	Calls          *os.File // to the worker, which goes when it is closed
+	Results        *os.File // from the worker, which alone has the other end
+	Stdout, Stderr *os.File // from the worker, and from whom it has started
+	Shared         *Shared  // nil if the system has none
+
+	process *os.Process
+	mu      sync.Mutex // held to signal and to reap, so that no signal goes to another process with the same number
+	reaped  bool
+}
+
+// Status says how a process ended.
+type Status struct {
+	Known  bool      // else the program ignores SIGCHLD, and the system does not tell
+	Code   int       // -1 if a signal ended it
+	Signal os.Signal // nil if none did
+}
+
+// Link is the parent, for its worker.
+type Link struct {
+	Calls, Results *os.File
+	Shared         *Shared // nil if the parent has none
+	Depth          int
+}
+
+// Shared is memory that a parent has in common with one worker. Only pages that
+// were touched cost memory.
+type Shared struct {
+	Slots   []atomic.Uint32 // 256, for what both have to agree on
+	Args    []byte          // for one large argument
+	Results []byte          // for one large result
+
+	memory []byte
+	file   *os.File
+}
+
+const (
+	slots    = 256
+	pageSize = 64 << 10  // a multiple of every system's
+	areaSize = 256 << 20 // of Args, and of Results
+)
+
+// marker is the variable in the environment of a worker that says so. Its value
+// is the depth.
+const marker = "FUTURES_WORKER"
+
+// environment returns that of a worker.
+func (o Options) environment(value string) []string {
+	env := o.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		return strings.HasPrefix(v, marker+"=") || o.MemoryLimit > 0 && strings.HasPrefix(v, "GOMEMLIMIT=")
+	})
+	if o.MemoryLimit > 0 {
+		env = append(env, fmt.Sprintf("GOMEMLIMIT=%d", o.MemoryLimit/10*9))
+	}
+	return append(env, marker+"="+value)
+}
+
+// Start starts this program as a worker: the very file that this process runs,
+// where the system can tell, though it was deleted or replaced since.
+func Start(o Options) (*Process, error) {
+	var s starting
+	defer s.closeChildEnds()
+	p, err := s.start(o)
+	if err != nil {
+		s.closeParentEnds()
+		return nil, err
+	}
+	return p, nil
+}
+
+// starting is a worker that is being started.
+type starting struct {
+	callsIn, callsOut, resultsIn, resultsOut, stdoutIn, stdoutOut, stderrIn, stderrOut *os.File
+	null                                                                               *os.File
+	shared                                                                             *Shared
+}
+
+func (s *starting) start(o Options) (p *Process, err error) {
+	for _, ends := range [][2]**os.File{{&s.callsIn, &s.callsOut}, {&s.resultsIn, &s.resultsOut}, {&s.stdoutIn, &s.stdoutOut}, {&s.stderrIn, &s.stderrOut}} {
+		if *ends[0], *ends[1], err = os.Pipe(); err != nil {
+			return nil, err
+		}
+	}
+	if s.null, err = os.Open(os.DevNull); err != nil {
+		return nil, err
+	}
+	enlarge(s.callsOut)
+	enlarge(s.resultsIn)
+	s.shared = newShared()
+	process, err := s.spawn(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Process{
+		PID: process.Pid, Calls: s.callsOut, Results: s.resultsIn, Stdout: s.stdoutIn, Stderr: s.stderrIn,
+		Shared: s.shared, process: process,
+	}, nil
+}
+
+func (s *starting) closeChildEnds() {
+	closeAll(s.callsIn, s.resultsOut, s.stdoutOut, s.stderrOut, s.null)
+}
+
+func (s *starting) closeParentEnds() {
+	closeAll(s.callsOut, s.resultsIn, s.stdoutIn, s.stderrIn)
+	if s.shared != nil {
+		s.shared.Close()
+	}
+}
+
+func closeAll(files ...*os.File) {
+	for _, f := range files {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+// Quit lets the process print the stacks of its goroutines and end. It returns
+// an error where there is no such signal.
+func (p *Process) Quit() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return os.ErrProcessDone
+	}
+	return quit(p.process)
+}
+
+// Kill ends the process and all in its group, at once. It does no harm when the
+// process has ended.
+func (p *Process) Kill() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return nil
+	}
+	return killGroup(p.process)
+}
+
+// Wait waits for the end of the process, ends what is left of its group, and
+// reaps it. It is called once.
+func (p *Process) Wait() Status {
+	await(p.process)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = killGroup(p.process)
+	state, err := p.process.Wait()
+	p.reaped = true
+	if err != nil {
+		return Status{Code: -1}
+	}
+	return Status{Known: true, Code: state.ExitCode(), Signal: signalOf(state)}
+}
+
+// Close gives back the pipes and the memory.
+func (p *Process) Close() {
+	closeAll(p.Calls, p.Results, p.Stdout, p.Stderr)
+	if p.Shared != nil {
+		p.Shared.Close()
+	}
+}
+
+// Inherited returns the worker's ends. ok is false if this process is no worker.
+// The error is that the environment says that it is one, and its parent did not
+// start it so.
+//
+// The worker ignores interrupts, which go to all that a terminal has started:
+// its parent decides. Where memory runs out, it is to go before its parent.
+func Inherited() (l *Link, ok bool, err error) {
+	value, ok := os.LookupEnv(marker)
+	if !ok {
+		return nil, false, nil
+	}
+	_ = os.Unsetenv(marker)
+	depth, rest, _ := strings.Cut(value, " ")
+	l = new(Link)
+	if l.Depth, err = strconv.Atoi(depth); err != nil || l.Depth < 1 {
+		return nil, true, fmt.Errorf("the variable %s is %q; a parent process sets it, nobody else", marker, value)
+	}
+	if err := l.inherit(rest); err != nil {
+		return nil, true, fmt.Errorf("the variable %s says that this is a worker process, but %w; a parent process sets it, nobody else", marker, err)
+	}
+	parent = os.Getppid()
+	becomeWorker()
+	return l, true, nil
+}
+
+var errNoPipe = errors.New("there is no pipe to a parent")
+
+// parent is the process that has started this worker.
+var parent int
+
+// Vanish ends a worker: with code, if its parent is there to see; with all that
+// it has started, if not.
+func Vanish(code int) {
+	if os.Getppid() != parent {
+		killOwnGroup()
+	}
+	os.Exit(code)
+}

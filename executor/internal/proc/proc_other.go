@@ -1,0 +1,53 @@
+//go:build !linux
+
+package proc
+
+import (
+	"fmt"
+	"os"
+	"sync"
+)
+
+// executable is the file that this program was started from.
+func executable() (string, error) { return os.Executable() }
+
+// Build identifies this program: it is the same for two processes that run the
+// same file.
+var Build = sync.OnceValue(func() string {
+	name, err := executable()
+	if err != nil {
+		return err.Error()
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d:%d", info.Size(), info.ModTime().UnixNano())
+})
+
+func enlarge(*os.File) {}
+
+// await leaves it to Process.Wait of package os to wait: what is left of the
+// group is ended before, while the process, which has closed its pipe, is
+// about to end.
+func await(*os.Process) {}
+
+func newShared() *Shared     { return nil }
+func inheritShared() *Shared { return nil }
+
+// TrimArgs gives the memory of Args beyond keep back to the system.
+func (s *Shared) TrimArgs(int) {}
+
+// TrimResults gives the memory of Results beyond keep back to the system.
+func (s *Shared) TrimResults(int) {}
+
+// Close unmaps the memory.
+func (s *Shared) Close() {}
+
+// Resident cannot tell here.
+func (p *Process) Resident() (n int64, ok bool) { return 0, false }
+
+// OOMKills cannot tell here.
+func OOMKills() (n int64, ok bool) { return 0, false }
+
+func volunteer() {}

@@ -1,0 +1,59 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/windows"
+)
+
+// spawn hands the worker its pipes as handles, whose numbers are in the marker.
+func (s *starting) spawn(o Options) (*os.Process, error) {
+	name, err := executable()
+	if err != nil {
+		return nil, err
+	}
+	var handles []syscall.Handle
+	for _, f := range []*os.File{s.callsIn, s.resultsOut} {
+		h := windows.Handle(f.Fd())
+		if err := windows.SetHandleInformation(h, windows.HANDLE_FLAG_INHERIT, windows.HANDLE_FLAG_INHERIT); err != nil {
+			return nil, err
+		}
+		handles = append(handles, syscall.Handle(h))
+	}
+	return os.StartProcess(name, os.Args[:1], &os.ProcAttr{
+		Env:   o.environment(fmt.Sprintf("%d %d %d", o.Depth, handles[0], handles[1])),
+		Files: []*os.File{s.null, s.stdoutOut, s.stderrOut},
+		Sys:   &syscall.SysProcAttr{AdditionalInheritedHandles: handles, CreationFlags: windows.CREATE_NEW_PROCESS_GROUP},
+	})
+}
+
+func (l *Link) inherit(handles string) error {
+	var calls, results uintptr
+	if _, err := fmt.Sscan(handles, &calls, &results); err != nil {
+		return errNoPipe
+	}
+	for _, h := range []uintptr{calls, results} {
+		if t, err := windows.GetFileType(windows.Handle(h)); err != nil || t != windows.FILE_TYPE_PIPE {
+			return errNoPipe
+		}
+		_ = windows.SetHandleInformation(windows.Handle(h), windows.HANDLE_FLAG_INHERIT, 0)
+	}
+	l.Calls = os.NewFile(calls, "calls "+strconv.Itoa(int(calls)))
+	l.Results = os.NewFile(results, "results "+strconv.Itoa(int(results)))
+	return nil
+}
+
+func becomeWorker() { signal.Ignore(os.Interrupt) }
+
+func quit(*os.Process) error { return errors.ErrUnsupported }
+
+func killGroup(p *os.Process) error { return p.Kill() }
+
+func killOwnGroup() {}
+
+func signalOf(*os.ProcessState) os.Signal { return nil }

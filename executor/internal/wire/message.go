@@ -1,0 +1,368 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+)
+
+// Config tells a worker what it is for.
+type Config struct {
+	Nonce       [16]byte
+	Name        string // of the pool
+	Initializer string // its registered name, "" for none
+	Depth       uint32
+}
+
+// Hello says who a worker is.
+type Hello struct {
+	Version uint32
+	Nonce   [16]byte // of the Config
+	Build   string
+	Digest  [32]byte // of what is registered
+	PID     uint32
+}
+
+// Ready says that the Initializer has ended, with an error unless that is empty.
+type Ready struct{ Error []byte }
+
+// Call is a call to make.
+type Call struct {
+	Serial     uint64 // the number of the call
+	Slot       uint32
+	Func       uint32 // index in the registry
+	Items      uint32 // 0, or the number of items of a chunk
+	Attempt    uint32
+	HasTimeout bool
+	Timeout    time.Duration // until the deadline of the call
+	Data       Data
+}
+
+// Cancel asks a call to stop.
+type Cancel struct {
+	Serial uint64
+	Slot   uint32
+	Cause  string
+}
+
+// Result is what came of a call.
+type Result struct {
+	Serial uint64
+	Slot   uint32
+	Kind   byte
+	Spent  time.Duration
+	Data   Data
+}
+
+// Data is an argument or a result: bytes of the frame, or a part of the shared
+// memory.
+type Data struct {
+	Nil         bool // and nothing else
+	Shared      bool
+	Offset, Len uint64 // of shared memory
+	Bytes       []byte // if it is in the frame
+}
+
+// begin appends the head of a frame whose length end fills in.
+func begin(b []byte, t Type) []byte { return append(b, 0, 0, 0, 0, byte(t)) }
+
+// end fills in the length of the frame that begins at start; more bytes of it
+// follow elsewhere.
+func end(b []byte, start, more int) []byte {
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4+more))
+	return b
+}
+
+func appendBytes[T ~[]byte | ~string](b []byte, s T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// Append appends the message as a frame.
+func (m *Config) Append(b []byte) []byte {
+	start := len(b)
+	b = begin(b, ConfigFrame)
+	b = append(b, m.Nonce[:]...)
+	b = appendBytes(b, m.Name)
+	b = appendBytes(b, m.Initializer)
+	b = binary.AppendUvarint(b, uint64(m.Depth))
+	return end(b, start, 0)
+}
+
+// Append appends the message as a frame.
+func (m *Hello) Append(b []byte) []byte {
+	start := len(b)
+	b = begin(b, HelloFrame)
+	b = binary.AppendUvarint(b, uint64(m.Version))
+	b = append(b, m.Nonce[:]...)
+	b = appendBytes(b, m.Build)
+	b = append(b, m.Digest[:]...)
+	b = binary.AppendUvarint(b, uint64(m.PID))
+	return end(b, start, 0)
+}
+
+// Append appends the message as a frame.
+func (m *Ready) Append(b []byte) []byte {
+	start := len(b)
+	return end(append(begin(b, ReadyFrame), m.Error...), start, 0)
+}
+
+// Append appends the message as a frame.
+func (m *Call) Append(b []byte) []byte {
+	start := len(b)
+	b = m.head(b, m.Data)
+	return end(append(b, m.Data.Bytes...), start, 0)
+}
+
+// AppendHead appends a frame but for the n bytes of its data, which are to
+// follow.
+func (m *Call) AppendHead(b []byte, n int) []byte {
+	start := len(b)
+	return end(m.head(b, Data{}), start, n)
+}
+
+func (m *Call) head(b []byte, d Data) []byte {
+	b = begin(b, CallFrame)
+	b = binary.AppendUvarint(b, m.Serial)
+	b = binary.AppendUvarint(b, uint64(m.Slot))
+	b = binary.AppendUvarint(b, uint64(m.Func))
+	b = binary.AppendUvarint(b, uint64(m.Items))
+	b = binary.AppendUvarint(b, uint64(m.Attempt))
+	var flag byte
+	if m.HasTimeout {
+		flag = 1
+	}
+	b = append(b, flag)
+	if m.HasTimeout {
+		b = binary.AppendVarint(b, int64(m.Timeout))
+	}
+	return d.head(b)
+}
+
+// Append appends the message as a frame.
+func (m *Cancel) Append(b []byte) []byte {
+	start := len(b)
+	b = begin(b, CancelFrame)
+	b = binary.AppendUvarint(b, m.Serial)
+	b = binary.AppendUvarint(b, uint64(m.Slot))
+	return end(append(b, m.Cause...), start, 0)
+}
+
+// Append appends the message as a frame.
+func (m *Result) Append(b []byte) []byte {
+	start := len(b)
+	b = begin(b, ResultFrame)
+	b = binary.AppendUvarint(b, m.Serial)
+	b = binary.AppendUvarint(b, uint64(m.Slot))
+	b = append(b, m.Kind)
+	b = binary.AppendVarint(b, int64(m.Spent))
+	b = m.Data.head(b)
+	return end(append(b, m.Data.Bytes...), start, 0)
+}
+
+// Where the data of a message is.
+const (
+	dataHere byte = iota
+	dataNil
+	dataShared
+)
+
+func (d Data) head(b []byte) []byte {
+	switch {
+	case d.Nil:
+		return append(b, dataNil)
+	case d.Shared:
+		b = append(b, dataShared)
+		b = binary.AppendUvarint(b, d.Offset)
+		return binary.AppendUvarint(b, d.Len)
+	}
+	return append(b, dataHere)
+}
+
+// parser takes a body apart. The first thing that is wrong stays.
+type parser struct {
+	b   []byte
+	bad bool
+}
+
+func (p *parser) uvarint() uint64 {
+	v, n := binary.Uvarint(p.b)
+	if n <= 0 || n > 1 && p.b[n-1] == 0 { // one way to write a number
+		p.bad = true
+		return 0
+	}
+	p.b = p.b[n:]
+	return v
+}
+
+func (p *parser) varint() int64 {
+	u := p.uvarint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+func (p *parser) uint32() uint32 {
+	v := p.uvarint()
+	if v > math.MaxUint32 {
+		p.bad = true
+	}
+	return uint32(v)
+}
+
+func (p *parser) take(n uint64) []byte {
+	if p.bad || n > uint64(len(p.b)) {
+		p.bad = true
+		return nil
+	}
+	b := p.b[:n:n]
+	p.b = p.b[n:]
+	return b
+}
+
+func (p *parser) byte() byte {
+	if b := p.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (p *parser) string() string { return string(p.take(p.uvarint())) }
+func (p *parser) rest() []byte   { return p.take(uint64(len(p.b))) }
+
+func (p *parser) data() (d Data) {
+	switch p.byte() {
+	case dataHere:
+		d.Bytes = p.rest()
+	case dataNil:
+		d.Nil = true
+	case dataShared:
+		d.Shared, d.Offset, d.Len = true, p.uvarint(), p.uvarint()
+	default:
+		p.bad = true
+	}
+	return d
+}
+
+// end returns what was wrong with the message.
+func (p *parser) end(name string) error {
+	if p.bad || len(p.b) > 0 {
+		return fmt.Errorf("%w: a %s message does not end where it should", ErrProtocol, name)
+	}
+	return nil
+}
+
+// ParseConfig parses the body of a frame.
+func ParseConfig(body []byte) (m Config, err error) {
+	p := parser{b: body}
+	copy(m.Nonce[:], p.take(16))
+	m.Name, m.Initializer, m.Depth = p.string(), p.string(), p.uint32()
+	return m, p.end("config")
+}
+
+// ParseHello parses the body of a frame.
+func ParseHello(body []byte) (m Hello, err error) {
+	p := parser{b: body}
+	m.Version = p.uint32()
+	copy(m.Nonce[:], p.take(16))
+	m.Build = p.string()
+	copy(m.Digest[:], p.take(32))
+	m.PID = p.uint32()
+	return m, p.end("hello")
+}
+
+// ParseReady parses the body of a frame.
+func ParseReady(body []byte) (Ready, error) { return Ready{body}, nil }
+
+// ParseCall parses the body of a frame.
+func ParseCall(body []byte) (m Call, err error) {
+	p := parser{b: body}
+	m.Serial, m.Slot, m.Func, m.Items, m.Attempt = p.uvarint(), p.uint32(), p.uint32(), p.uint32(), p.uint32()
+	switch p.byte() {
+	case 0:
+	case 1:
+		m.HasTimeout, m.Timeout = true, time.Duration(p.varint())
+	default:
+		p.bad = true
+	}
+	m.Data = p.data()
+	return m, p.end("call")
+}
+
+// ParseCancel parses the body of a frame.
+func ParseCancel(body []byte) (m Cancel, err error) {
+	p := parser{b: body}
+	m.Serial, m.Slot, m.Cause = p.uvarint(), p.uint32(), string(p.rest())
+	return m, p.end("cancel")
+}
+
+// ParseResult parses the body of a frame.
+func ParseResult(body []byte) (m Result, err error) {
+	p := parser{b: body}
+	m.Serial, m.Slot, m.Kind, m.Spent = p.uvarint(), p.uint32(), p.byte(), time.Duration(p.varint())
+	m.Data = p.data()
+	return m, p.end("result")
+}
+
+// AppendItem appends an item of a chunk.
+func AppendItem(b, data []byte, isNil bool) []byte {
+	if isNil {
+		return append(b, 0)
+	}
+	return append(binary.AppendUvarint(b, uint64(len(data))+1), data...)
+}
+
+func (p *parser) item() []byte {
+	n := p.uvarint()
+	if n == 0 {
+		return nil
+	}
+	return p.take(n - 1)
+}
+
+// Items returns the n items of a chunk, a nil one for nil, and an error where
+// data is not that.
+func Items(data []byte, n int) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		p := parser{b: data}
+		for range n {
+			item := p.item()
+			if p.bad {
+				break
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+		if err := p.end("chunk"); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// Outcome is what came of an item of a chunk.
+type Outcome struct {
+	Kind byte
+	Data []byte // nil for nil
+}
+
+// AppendOutcome appends what came of an item.
+func AppendOutcome(b []byte, kind byte, data []byte, isNil bool) []byte {
+	return AppendItem(append(b, kind), data, isNil)
+}
+
+// Outcomes returns what came of the items of a chunk, and an error where data
+// is not that.
+func Outcomes(data []byte) iter.Seq2[Outcome, error] {
+	return func(yield func(Outcome, error) bool) {
+		for p := (parser{b: data}); len(p.b) > 0; {
+			o := Outcome{Kind: p.byte(), Data: p.item()}
+			if p.bad {
+				yield(Outcome{}, p.end("chunk"))
+				return
+			}
+			if !yield(o, nil) {
+				return
+			}
+		}
+	}
+}

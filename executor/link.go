@@ -1,0 +1,427 @@
+package executor
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gofutures/futures/executor/internal/proc"
+	"github.com/gofutures/futures/executor/internal/wire"
+)
+
+// link is what a pool has of one worker process: the process, the pipes, the
+// frames to write. One goroutine, attend, lives as long as the process does:
+// it starts it, reads its frames, and reaps it. Frames are written by whoever
+// has some, one goroutine at a time.
+type link struct {
+	pool   *ProcessPoolExecutor
+	child  *child
+	proc   *proc.Process // nil before the start
+	frames *wire.Reader  // of its results
+	stderr lines
+	read   sync.WaitGroup // the goroutines that read what the worker prints
+	ooms   int64          // the system's count of such kills when the process was started
+
+	writers sync.WaitGroup // 1 while somebody writes
+
+	mu      sync.Mutex // guards the fields below
+	out     []outgoing // not written yet
+	writing bool       // somebody writes
+	isOver  bool       // the process was reaped
+	reason  error      // why the pool ends the process; nil if it does not
+	memory  bool       // the reason is its MemoryLimit
+}
+
+// outgoing is a frame to write. What it needs of a job is copied here: the job
+// may be taken back, and forget, while it is written.
+type outgoing struct {
+	kind     outgoingKind
+	job      wire.Call
+	deadline time.Time // of the job's ctx
+	data     []byte
+	cause    string // of a cancel
+}
+
+type outgoingKind byte
+
+const (
+	outCall outgoingKind = iota
+	outCancel
+	outEnd // the end: the worker is to go
+)
+
+// Parts of starting and ending a worker take at most so long.
+const (
+	helloTime  = 30 * time.Second       // from its start to its first word
+	stacksTime = 2 * time.Second        // to print the stacks of its goroutines
+	tailTime   = 200 * time.Millisecond // to read the end of what it printed; who outlives it may hold the pipe
+)
+
+// bigData is the length from which an argument or a result goes through shared
+// memory.
+const bigData = 1 << 20
+
+// attend is the life of a worker process, as its parent sees it.
+func (l *link) attend() {
+	err := l.start()
+	if err == nil {
+		l.pool.isReady(l.child)
+		l.readResults()
+	}
+	obituary := l.bury()
+	if err != nil {
+		l.pool.hasFailed(l.child, l.explain(err, obituary))
+	} else {
+		l.pool.died(l.child, obituary)
+	}
+	l.close()
+}
+
+// start starts the process and waits until it is ready.
+func (l *link) start() error {
+	l.ooms, _ = proc.OOMKills()
+	p, err := proc.Start(proc.Options{Env: l.pool.Env, Depth: depth + 1, MemoryLimit: l.pool.MemoryLimit})
+	if err != nil {
+		return fmt.Errorf("executor: cannot start a worker process: %w", err)
+	}
+	l.mu.Lock()
+	l.proc = p
+	reason := l.reason
+	l.mu.Unlock()
+	if reason != nil { // it was ended before it began
+		_ = p.Kill()
+	}
+	l.drain(&l.stderr, p.Stderr, l.pool.Stderr, os.Stderr)
+	l.drain(new(lines), p.Stdout, l.pool.Stdout, os.Stdout)
+	late := time.AfterFunc(helloTime, func() {
+		l.end(errors.New("executor: it did not say hello in time; is executor.WorkerMain() the first line of main?"))
+	})
+	defer late.Stop()
+	config := wire.Config{Initializer: l.pool.initializer, Depth: uint32(depth + 1), Name: l.pool.name()}
+	rand.Read(config.Nonce[:])
+	if _, err := p.Calls.Write(config.Append(nil)); err != nil {
+		return fmt.Errorf("executor: a worker process does not take its first message: %w", err)
+	}
+	r := wire.NewReader(p.Results)
+	l.frames = r
+	if err := l.greet(r, config.Nonce); err != nil {
+		return err
+	}
+	late.Stop()
+	return l.awaitInitializer(r)
+}
+
+// drain reads what the worker prints.
+func (l *link) drain(ls *lines, from io.Reader, to, otherwise io.Writer) {
+	ls.to, ls.turn = to, &l.pool.turn
+	if to == nil {
+		ls.to = otherwise
+	}
+	l.read.Go(func() { ls.copyFrom(from) })
+}
+
+// greet reads the worker's hello. A worker of another program, or of another
+// version of it, would be one for ever: that is not tried again.
+func (l *link) greet(r *wire.Reader, nonce [16]byte) error {
+	t, body, err := r.Next()
+	if err != nil {
+		return fmt.Errorf("executor: a worker process ended before it said hello; is executor.WorkerMain() the first line of main? (%w)", err)
+	}
+	if t != wire.HelloFrame {
+		return fmt.Errorf("executor: a worker process began with a frame of type %d instead of hello", t)
+	}
+	hello, err := wire.ParseHello(body)
+	switch {
+	case err != nil:
+		return fmt.Errorf("executor: the hello of a worker process: %w", err)
+	case hello.Version != wire.Version:
+		return permanent(fmt.Sprintf("speaks version %d of the protocol, not %d", hello.Version, wire.Version))
+	case hello.Nonce != nonce:
+		return permanent("does not know the nonce of its pool")
+	case hello.Build != proc.Build():
+		return permanent(fmt.Sprintf("is build %q, not %q", hello.Build, proc.Build()))
+	case hello.Digest != registry.digest:
+		return permanent("has registered other functions; register the same ones in parent and worker, before WorkerMain")
+	}
+	return nil
+}
+
+// permanentError is of a worker that another start would not make better.
+type permanentError struct{ text string }
+
+func permanent(what string) error {
+	return &permanentError{"executor: the worker process " + what}
+}
+
+func (e *permanentError) Error() string { return e.text }
+
+// awaitInitializer reads what came of the Initializer.
+func (l *link) awaitInitializer(r *wire.Reader) error {
+	t, body, err := r.Next()
+	if err != nil {
+		return fmt.Errorf("executor: a worker process ended in its Initializer: %w", err)
+	}
+	if t != wire.ReadyFrame {
+		return fmt.Errorf("executor: a worker process sent a frame of type %d before it was ready", t)
+	}
+	m, err := wire.ParseReady(body)
+	if err != nil {
+		return fmt.Errorf("executor: the ready of a worker process: %w", err)
+	}
+	if len(m.Error) > 0 {
+		return fmt.Errorf("the Initializer: %w", remoteError(m.Error))
+	}
+	return nil
+}
+
+// readResults reads frames, and does nothing else, until the worker has gone or
+// sends what it cannot mean.
+func (l *link) readResults() {
+	r := l.frames
+	var batch []wire.Result
+	for {
+		t, body, err := r.Next()
+		if err != nil {
+			return
+		}
+		m, err := wire.ParseResult(body)
+		if t != wire.ResultFrame || err != nil {
+			return
+		}
+		batch = append(batch, m)
+		if r.Buffered() && len(batch) < aheadCalls {
+			continue
+		}
+		if !l.pool.ended(l, batch) {
+			return
+		}
+		clear(batch)
+		batch = batch[:0]
+	}
+}
+
+// data returns the bytes of a result, and whether the worker may mean them.
+func (l *link) data(d wire.Data) ([]byte, bool) {
+	switch {
+	case d.Nil:
+		return nil, true
+	case !d.Shared:
+		return d.Bytes, true
+	case l.proc.Shared == nil || d.Offset > uint64(len(l.proc.Shared.Results)) || d.Len > uint64(len(l.proc.Shared.Results))-d.Offset:
+		return nil, false
+	}
+	return l.proc.Shared.Results[d.Offset : d.Offset+d.Len], true
+}
+
+// bury ends the process, if it has not ended, and says how it died.
+func (l *link) bury() *WorkerDiedError {
+	if l.proc == nil {
+		return &WorkerDiedError{ExitCode: -1, reason: l.reason}
+	}
+	l.mu.Lock()
+	isAsked := l.reason != nil
+	l.mu.Unlock()
+	if !isAsked {
+		// It has closed its end, so it is on its way; or it has sent nonsense.
+		kill := time.AfterFunc(stacksTime, func() { _ = l.proc.Kill() })
+		defer kill.Stop()
+	}
+	status := l.proc.Wait()
+	l.awaitTail()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.isOver = true
+	o := &WorkerDiedError{PID: l.proc.PID, ExitCode: status.Code, Signal: status.Signal, Stderr: l.stderr.last(), reason: l.reason}
+	if !status.Known {
+		o.ExitCode = -1
+	}
+	o.OutOfMemory = l.memory || l.reason == nil && l.looksOutOfMemory(o)
+	return o
+}
+
+// awaitTail waits a little for the end of what the worker printed.
+func (l *link) awaitTail() {
+	late := time.AfterFunc(tailTime, func() {
+		past := time.Unix(1, 0)
+		_ = l.proc.Stdout.SetReadDeadline(past)
+		_ = l.proc.Stderr.SetReadDeadline(past)
+	})
+	defer late.Stop()
+	l.read.Wait()
+}
+
+func (l *link) looksOutOfMemory(o *WorkerDiedError) bool {
+	if o.Signal == syscall.SIGKILL {
+		n, ok := proc.OOMKills()
+		return ok && n > l.ooms
+	}
+	return o.ExitCode == 2 && (strings.Contains(o.Stderr, "out of memory") || strings.Contains(o.Stderr, "cannot allocate memory"))
+}
+
+// close gives back the pipes and the shared memory, when nobody uses them any
+// more.
+func (l *link) close() {
+	if l.proc == nil {
+		return
+	}
+	_ = l.proc.Calls.Close() // ends a write
+	l.writers.Wait()
+	l.proc.Close()
+}
+
+// explain adds to the error of a start what is known of the process.
+func (l *link) explain(err error, o *WorkerDiedError) error {
+	if o.reason != nil {
+		err = o.reason
+	}
+	if p := new(permanentError); errors.As(err, &p) || o.PID == 0 {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", err, o)
+}
+
+// enqueue adds a frame to write. The lock of the pool is held, so that frames
+// are in the order of its decisions.
+func (l *link) enqueue(o outgoing) {
+	l.mu.Lock()
+	l.out = append(l.out, o)
+	l.mu.Unlock()
+}
+
+// flush sees that what is enqueued is written. A single small frame for an idle
+// worker cannot block, and is written here: to wake another goroutine would
+// take longer. All else is written by a goroutine that takes what has come
+// meanwhile in one go.
+func (l *link) flush(wasIdle bool) {
+	l.mu.Lock()
+	if l.writing || l.isOver || len(l.out) == 0 {
+		l.mu.Unlock()
+		return
+	}
+	l.writing = true
+	l.writers.Add(1)
+	here := wasIdle && len(l.out) == 1 && len(l.out[0].data) < 4096
+	l.mu.Unlock()
+	if here {
+		l.write()
+	} else {
+		go l.write()
+	}
+}
+
+// write writes until nothing is left to write.
+func (l *link) write() {
+	defer l.writers.Done()
+	var buf []byte
+	for {
+		l.mu.Lock()
+		out := l.out
+		l.out = nil
+		if len(out) == 0 {
+			l.writing = false
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		buf = buf[:0]
+		for i := range out {
+			buf = l.writeFrame(buf, &out[i])
+		}
+		l.writeOut(buf)
+	}
+}
+
+// writeFrame appends a frame to buf, of which it writes what has become long.
+func (l *link) writeFrame(buf []byte, o *outgoing) []byte {
+	switch o.kind {
+	case outCancel:
+		m := wire.Cancel{Slot: o.job.Slot, Serial: o.job.Serial, Cause: o.cause}
+		return m.Append(buf)
+	case outEnd:
+		l.writeOut(buf)
+		_ = l.proc.Calls.Close()
+		return buf[:0]
+	}
+	m := &o.job
+	if m.HasTimeout {
+		m.Timeout = time.Until(o.deadline)
+	}
+	switch n := len(o.data); {
+	case o.data == nil:
+		m.Data.Nil = true
+	case n >= bigData && l.proc.Shared != nil && n <= len(l.proc.Shared.Args):
+		copy(l.proc.Shared.Args, o.data)
+		m.Data = wire.Data{Shared: true, Len: uint64(n)}
+	case n >= 64<<10: // not copied
+		l.writeOut(m.AppendHead(buf, n))
+		l.writeOut(o.data)
+		return buf[:0]
+	default:
+		m.Data.Bytes = o.data
+	}
+	return m.Append(buf)
+}
+
+// writeOut writes to the worker. If that fails, the worker has gone, which its
+// reader finds out too.
+func (l *link) writeOut(b []byte) {
+	if len(b) > 0 {
+		_, _ = l.proc.Calls.Write(b)
+	}
+}
+
+// end ends the process at once, for a reason.
+func (l *link) end(reason error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isOver {
+		return
+	}
+	if l.reason == nil {
+		l.reason = reason
+	}
+	if l.proc != nil {
+		_ = l.proc.Kill()
+	}
+}
+
+// endWithStacks ends the process because of one of its calls, which hangs, and
+// lets it print where.
+func (l *link) endWithStacks(reason error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isOver || l.reason != nil {
+		return
+	}
+	l.reason = reason
+	l.stderr.keepStacks()
+	if l.proc.Quit() != nil {
+		_ = l.proc.Kill()
+		return
+	}
+	time.AfterFunc(stacksTime, func() { l.end(reason) })
+}
+
+// endForMemory ends a process that is over the limit.
+func (l *link) endForMemory(limit int64) {
+	l.mu.Lock()
+	p, isOver := l.proc, l.isOver
+	if p == nil || isOver {
+		l.mu.Unlock()
+		return
+	}
+	size, ok := p.Resident()
+	if ok && size > limit {
+		l.memory = true
+	}
+	l.mu.Unlock()
+	if ok && size > limit {
+		l.end(fmt.Errorf("executor: %d bytes of resident memory, over the MemoryLimit of %d", size, limit))
+	}
+}

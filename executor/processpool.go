@@ -1,0 +1,623 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gofutures/futures/executor/internal/wire"
+)
+
+// ProcessPoolExecutor makes calls in at most MaxWorkers worker processes:
+// concurrent.futures.ProcessPoolExecutor. A worker is this very program, in
+// which [WorkerMain] makes calls instead of returning. The zero value is ready
+// to use. The fields are set before the first call and not changed afterwards;
+// it must not be copied after the first use, and must be closed.
+//
+// What goroutines cannot do is its reason: a call that does not return is
+// ended; a call that crashes, calls os.Exit, overflows the stack or eats all
+// memory fails alone; memory is given back; C code that is not safe for
+// threads runs in parallel. A call costs some microseconds more.
+//
+// Functions must be registered, see [Register]. Arguments and results are
+// copied. The argument must not be changed before the call is done.
+//
+// Workers start when there is work for them, a worker is used again and again,
+// and those that have had no work for a minute are let go, but for one. When
+// this process ends, however it ends, its workers end.
+type ProcessPoolExecutor struct {
+	// MaxWorkers is the number of processes, and of calls that run at once; 0
+	// means GOMAXPROCS.
+	MaxWorkers int
+
+	// Name is how errors name the pool; "" means "ProcessPoolExecutor".
+	Name string
+
+	// Initializer is called by each worker before its first call. It must be
+	// registered with [RegisterInitializer]. A worker whose Initializer fails
+	// is replaced, after a while that doubles; if that happens five times in a
+	// row, the executor is broken: the calls that have not started, and all
+	// later ones, fail with an error that matches [ErrBroken].
+	Initializer func(context.Context) error
+
+	// QueueLimit is the number of calls that may wait to start; 0 means no
+	// limit. See ThreadPoolExecutor.
+	QueueLimit int
+
+	// MaxTasksPerChild is the number of calls, or items of a chunk, after
+	// which a worker is replaced; 0 means no limit. A chunk is not split.
+	MaxTasksPerChild int
+
+	// MemoryLimit is the resident memory of one worker, in bytes, above which
+	// it is killed and its call fails with a [*WorkerDiedError]; 0 means no
+	// limit. The worker's GOMEMLIMIT is a tenth below. It is watched on Linux,
+	// some times a second.
+	MemoryLimit int64
+
+	// Retries is how often a call is run again whose worker died; 0 means
+	// never. A call that its ctx, Cancel or Shutdown ended is not run again.
+	Retries int
+
+	// KillGrace is how long a call that runs may take to return when its ctx
+	// ends, it is cancelled, or Shutdown ends it. Then its worker is killed.
+	// 0 means 1 s.
+	KillGrace time.Duration
+
+	// Env is the environment of the workers; nil means that of this process.
+	Env []string
+
+	// Stdout and Stderr are given what the workers print, in whole lines; nil
+	// means those of this process. They are written to by one goroutine at a
+	// time. A worker whose writer blocks has to wait when it prints on.
+	Stdout, Stderr io.Writer
+
+	intake intake // its mu guards the fields below too
+
+	sup         *supervisor // nil before the first call
+	initializer string      // its registered name
+	serial      uint64      // of the last call
+	room        room
+	broken      error
+	timer       *time.Timer // will call tick, at wake
+	wake        time.Time
+	watching    bool       // a goroutine watches the memory of the workers
+	turn        sync.Mutex // who writes to Stdout or Stderr
+}
+
+// Execute is called by [Submit].
+func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
+	if e == nil {
+		c.Reject(errNilExecutor("ProcessPoolExecutor"))
+		return
+	}
+	j := &job{body: c.body, call: c}
+	e.intake.mu.Lock()
+	err := e.refusal()
+	e.intake.mu.Unlock()
+	if err == nil {
+		j.parcel, err = c.body.encode()
+	}
+	if err == nil && len(j.parcel.data) > wire.MaxFrame-1024 {
+		err = fmt.Errorf("executor: the argument of %s has %d bytes; the limit is %d", j.parcel.fn.about().name, len(j.parcel.data), wire.MaxFrame-1024)
+	}
+	if errors.Is(err, errNothingToDo) {
+		c.Complete(nil, err)
+		return
+	}
+	if err != nil {
+		c.Reject(err)
+		return
+	}
+	j.big = len(j.parcel.data) >= bigData
+
+	e.intake.mu.Lock()
+	if err := e.refusal(); err != nil {
+		e.intake.mu.Unlock()
+		c.Reject(err)
+		return
+	}
+	c.intake, c.body = &e.intake, j
+	e.intake.admit()
+	e.serial++
+	j.serial = e.serial
+	e.sup.submit(j)
+	flush := e.schedule()
+	s := e.room.block(c, e.sup.waiting())
+	e.intake.mu.Unlock()
+
+	flush()
+	if ctx.Done() != nil {
+		e.intake.watches.add(c)
+	}
+	if s != nil {
+		s.wait(ctx)
+	}
+}
+
+// refusal returns why no call is taken, if so. intake.mu is held.
+func (e *ProcessPoolExecutor) refusal() error {
+	switch {
+	case e.intake.closed:
+		return ErrShutdown
+	case e.broken != nil:
+		return e.broken
+	case e.sup == nil:
+		return e.open()
+	}
+	return nil
+}
+
+// open is for the first call. intake.mu is held.
+func (e *ProcessPoolExecutor) open() error {
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxWorkers", int64(e.MaxWorkers)}, {"QueueLimit", int64(e.QueueLimit)}, {"MaxTasksPerChild", int64(e.MaxTasksPerChild)},
+		{"MemoryLimit", e.MemoryLimit}, {"Retries", int64(e.Retries)}, {"KillGrace", int64(e.KillGrace)},
+	} {
+		if f.value < 0 {
+			return fmt.Errorf("executor: ProcessPoolExecutor: %s is %d; it must be positive, or 0 for the default", f.name, f.value)
+		}
+	}
+	if err := mayHaveWorkers(); err != nil {
+		return err
+	}
+	if e.Initializer != nil {
+		name, err := findInitializer(e.Initializer)
+		if err != nil {
+			return err
+		}
+		e.initializer = name
+	}
+	e.sup = &supervisor{max: e.Workers(), perChild: e.MaxTasksPerChild, retries: e.Retries, takeBack: takeBack, paces: make([]pace, len(registry.sorted))}
+	e.room.limit = e.QueueLimit
+	e.intake.processes = e
+	return nil
+}
+
+// Workers returns the number of calls that run at once.
+func (e *ProcessPoolExecutor) Workers() int {
+	if e != nil && e.MaxWorkers > 0 {
+		return e.MaxWorkers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+func (e *ProcessPoolExecutor) name() string {
+	if e.Name != "" {
+		return e.Name
+	}
+	return "ProcessPoolExecutor"
+}
+
+func (e *ProcessPoolExecutor) grace() time.Duration {
+	if e.KillGrace > 0 {
+		return e.KillGrace
+	}
+	return time.Second
+}
+
+// schedule lets the supervisor decide, and carries its orders out but for the
+// writing, which is what it returns, to be called without intake.mu. intake.mu
+// is held.
+func (e *ProcessPoolExecutor) schedule() (flush func()) {
+	now := time.Now()
+	orders, again := e.sup.schedule(now)
+	var first *link
+	var others []*link
+	wasIdle := false
+	for _, o := range orders {
+		switch o.what {
+		case startChild:
+			e.start(o.child)
+			continue
+		case sendJob:
+			e.send(o.child.link, o.job)
+		case dismissChild:
+			e.dismiss(o.child.link)
+		}
+		if first == nil {
+			first, wasIdle = o.child.link, len(o.child.jobs) == 1
+		} else if o.child.link != first {
+			others = append(others, o.child.link)
+		}
+	}
+	e.wakeAt(now, again)
+	e.room.unblock(e.sup.waiting())
+	switch {
+	case first == nil:
+		return func() {}
+	case others == nil:
+		return func() { first.flush(wasIdle) }
+	}
+	return func() {
+		first.flush(false)
+		for _, l := range others {
+			l.flush(false)
+		}
+	}
+}
+
+// wakeAt lets tick be called then. intake.mu is held.
+func (e *ProcessPoolExecutor) wakeAt(now, then time.Time) {
+	switch {
+	case then.IsZero() || e.wake.After(now) && !e.wake.After(then):
+		return // a tick that comes early does no harm
+	case e.timer == nil:
+		e.timer = time.AfterFunc(then.Sub(now), e.tick)
+	default:
+		e.timer.Reset(then.Sub(now))
+	}
+	e.wake = then
+}
+
+func (e *ProcessPoolExecutor) tick() {
+	e.intake.mu.Lock()
+	flush := e.schedule()
+	e.intake.mu.Unlock()
+	flush()
+}
+
+// start starts a worker process. intake.mu is held.
+func (e *ProcessPoolExecutor) start(ch *child) {
+	ch.link = &link{pool: e, child: ch}
+	e.intake.stats.Workers++
+	go ch.link.attend()
+	if e.MemoryLimit > 0 && !e.watching {
+		e.watching = true
+		go e.watchMemory()
+	}
+}
+
+// send sends a call to a worker. intake.mu is held.
+func (e *ProcessPoolExecutor) send(l *link, j *job) {
+	o := outgoing{data: j.parcel.data, job: wire.Call{
+		Slot: uint32(j.slot), Serial: j.serial, Func: j.parcel.fn.about().index, Items: uint32(j.parcel.n), Attempt: uint32(j.attempts),
+	}}
+	o.deadline, o.job.HasTimeout = j.call.ctx.Deadline()
+	if l.proc.Shared != nil {
+		l.proc.Shared.Slots[j.slot].Store(sentWord(j.serial))
+	}
+	l.enqueue(o)
+}
+
+// dismiss tells a worker to go. intake.mu is held.
+func (e *ProcessPoolExecutor) dismiss(l *link) {
+	l.enqueue(outgoing{kind: outEnd})
+	time.AfterFunc(e.grace(), func() { l.end(errors.New("executor: it did not go when it was told to")) })
+}
+
+// isReady is called when a worker is ready.
+func (e *ProcessPoolExecutor) isReady(ch *child) {
+	e.intake.mu.Lock()
+	e.sup.isReady(ch, ch.link.proc.Shared != nil, time.Now())
+	flush := e.schedule()
+	e.intake.mu.Unlock()
+	flush()
+}
+
+// hasFailed is called when a worker has ended before it was ready.
+func (e *ProcessPoolExecutor) hasFailed(ch *child, err error) {
+	permanent := new(permanentError)
+	e.intake.mu.Lock()
+	e.left()
+	if tooOften := e.sup.hasFailed(ch, time.Now()); tooOften || errors.As(err, &permanent) {
+		if e.broken == nil {
+			e.broken = fmt.Errorf("%w: %s: %w", ErrBroken, e.name(), err)
+		}
+	}
+	err = e.broken
+	flush := e.schedule()
+	e.intake.mu.Unlock()
+	flush()
+	if err != nil {
+		e.empty(func(c *Call) { e.intake.refuse(c, err) })
+	}
+}
+
+// died is called when a worker that was ready has ended.
+func (e *ProcessPoolExecutor) died(ch *child, obituary *WorkerDiedError) {
+	e.intake.mu.Lock()
+	e.left()
+	if ch.state != retiring {
+		e.intake.stats.Restarts++
+	}
+	dead := e.sup.died(ch)
+	flush := e.schedule()
+	e.intake.mu.Unlock()
+	flush()
+	for _, j := range dead {
+		err := *obituary
+		err.Attempts = j.attempts
+		if j.reason != nil {
+			err.reason = j.reason
+		}
+		j.call.fail(&err)
+		e.finish(j)
+	}
+}
+
+// left counts a worker that has ended. intake.mu is held.
+func (e *ProcessPoolExecutor) left() {
+	e.intake.stats.Workers--
+	if e.intake.closed {
+		e.intake.ring()
+	}
+}
+
+// ended is called with results of a worker. It returns false if the worker
+// cannot mean them.
+func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
+	now := time.Now()
+	jobs := make([]*job, 0, len(batch))
+	e.intake.mu.Lock()
+	for _, m := range batch {
+		j := e.sup.ended(l.child, int(m.Slot), m.Serial, m.Spent, now)
+		if j == nil {
+			break
+		}
+		jobs = append(jobs, j)
+	}
+	flush := e.schedule()
+	e.intake.mu.Unlock()
+	flush()
+	sane := len(jobs) == len(batch)
+	for i, j := range jobs {
+		data, ok := l.data(batch[i].Data)
+		if !ok {
+			j.call.fail(errMalformed(j.parcel.fn.about().name))
+			sane = false
+		}
+		e.complete(l, j, result{resultKind(batch[i].Kind), data}, batch[i].Data.Shared)
+	}
+	return sane
+}
+
+// complete ends a call with what came of it. Code of the user's, in a type's
+// own unmarshaler, does not run on this goroutine, which reads from a worker.
+func (e *ProcessPoolExecutor) complete(l *link, j *job, r result, isShared bool) {
+	isPlain := j.parcel.fn.about().plain
+	if isShared && !isPlain {
+		r.data = slices.Clone(r.data)
+	}
+	if !isPlain {
+		go func() {
+			j.complete(r)
+			e.finish(j)
+		}()
+	} else {
+		j.complete(r)
+	}
+	if isShared {
+		l.proc.Shared.Slots[resultsSlot].Store(0)
+	}
+	if isPlain {
+		e.finish(j)
+	}
+}
+
+// finish ends a call whose result is kept.
+func (e *ProcessPoolExecutor) finish(j *job) {
+	c := j.call
+	if j.grace != nil {
+		j.grace.Stop()
+	}
+	c.body.forget()
+	e.intake.mu.Lock()
+	e.intake.count(c.failure())
+	e.intake.left()
+	c.state.Store(finished)
+	e.intake.mu.Unlock()
+	if c.ctx.Done() != nil {
+		e.intake.watches.remove(c)
+	}
+	c.wake()
+}
+
+// forget gives back what the job holds.
+func (j *job) forget() {
+	j.body.forget()
+	j.parcel.data = nil
+}
+
+// withdraw moves a call that has not started to state, and reports whether it
+// did.
+func (e *ProcessPoolExecutor) withdraw(c *Call, state uint32) bool {
+	e.intake.mu.Lock()
+	defer e.intake.mu.Unlock()
+	j, ok := c.body.(*job)
+	if !ok || !e.sup.withdraw(j, state) {
+		return false
+	}
+	e.room.leave(c)
+	e.room.unblock(e.sup.waiting())
+	return true
+}
+
+// interrupt asks a call that runs to stop, and kills its worker if it does not.
+func (e *ProcessPoolExecutor) interrupt(c *Call, reason error) {
+	e.intake.mu.Lock()
+	defer e.intake.mu.Unlock()
+	j, ok := c.body.(*job)
+	if !ok || j.child == nil || j.reason != nil {
+		return
+	}
+	c.state.CompareAndSwap(pending, running)
+	j.reason = reason
+	l := j.child.link
+	if !errors.Is(reason, context.DeadlineExceeded) { // the worker knows its deadline
+		l.enqueue(outgoing{kind: outCancel, cause: string(failure(reason, "").data), job: wire.Call{Slot: uint32(j.slot), Serial: j.serial}})
+		go l.flush(false)
+	}
+	j.grace = time.AfterFunc(e.grace(), func() {
+		e.intake.mu.Lock()
+		hangs := j.child != nil
+		e.intake.mu.Unlock()
+		if hangs {
+			l.endWithStacks(reason)
+		}
+	})
+}
+
+// isRunning reports whether a worker has started a call that is pending.
+func (e *ProcessPoolExecutor) isRunning(c *Call) bool {
+	e.intake.mu.Lock()
+	defer e.intake.mu.Unlock()
+	j, ok := c.body.(*job)
+	return ok && j.hasStarted()
+}
+
+func (j *job) hasStarted() bool {
+	if j.child == nil {
+		return false
+	}
+	shared := j.child.link.proc.Shared
+	return shared == nil || shared.Slots[j.slot].Load() == startedWord(j.serial)
+}
+
+// watchMemory ends workers that are over the MemoryLimit.
+func (e *ProcessPoolExecutor) watchMemory() {
+	const interval = 50 * time.Millisecond
+	for {
+		e.intake.mu.Lock()
+		children := slices.Clone(e.sup.children)
+		e.watching = len(children) > 0
+		isOver := !e.watching
+		e.intake.mu.Unlock()
+		if isOver {
+			return
+		}
+		for _, ch := range children {
+			ch.link.endForMemory(e.MemoryLimit)
+		}
+		time.Sleep(interval)
+	}
+}
+
+// empty ends all calls that have not started.
+func (e *ProcessPoolExecutor) empty(end func(*Call)) {
+	e.intake.mu.Lock()
+	if e.sup == nil {
+		e.intake.mu.Unlock()
+		return
+	}
+	for _, ch := range e.sup.children {
+		for _, j := range slices.Clone(ch.jobs) {
+			if e.sup.recall(j) {
+				e.sup.putBack(j)
+			}
+		}
+	}
+	var calls []*Call
+	for j := e.sup.next(); j != nil; j = e.sup.next() {
+		j.wasSent = true // it is not in the queue any more
+		calls = append(calls, j.call)
+	}
+	e.intake.mu.Unlock()
+	for _, c := range calls {
+		end(c)
+	}
+	e.tick()
+}
+
+// Stats counts the calls so far.
+func (e *ProcessPoolExecutor) Stats() Stats {
+	e.intake.mu.Lock()
+	defer e.intake.mu.Unlock()
+	s := e.intake.stats
+	if e.sup != nil {
+		s.Queued = e.sup.waiting()
+		for _, ch := range e.sup.children {
+			for _, j := range ch.jobs {
+				if !j.hasStarted() {
+					s.Queued++
+				}
+			}
+		}
+	}
+	s.Running = s.Submitted - s.Succeeded - s.Failed - s.Cancelled - s.Queued
+	return s
+}
+
+// Close takes no more calls and waits for those it has taken, queued ones
+// included, and for its workers to end: leaving the with-block of a Python
+// executor. A Submit that waits for room is refused. It may be called again and
+// by many goroutines.
+func (e *ProcessPoolExecutor) Close() error { return e.Shutdown(context.Background()) }
+
+// Shutdown is Close until ctx ends. Then the calls that have not started are
+// cancelled, the ctx of those that run ends, workers whose call has not
+// returned after KillGrace are killed, and Shutdown returns an error that
+// matches [ErrPending] and ctx's error if calls still run. It may be called
+// again, to wait again: after KillGrace, none is left.
+func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext("Shutdown")
+	}
+	e.intake.mu.Lock()
+	e.intake.closed = true
+	blocked := e.room.blocked
+	e.room.blocked = nil
+	flush := func() {}
+	if e.sup != nil {
+		e.sup.closed = true
+		flush = e.schedule()
+	}
+	e.intake.mu.Unlock()
+	flush()
+	for _, s := range blocked {
+		e.intake.refuse(s.call, ErrShutdown)
+		close(s.room)
+	}
+	return e.intake.shutdown(ctx, func() {
+		e.empty(func(c *Call) { c.drop(cancelled) })
+		e.endAll(endedBy(ctx, ErrShutdown, ""))
+	})
+}
+
+// endAll ends what runs.
+func (e *ProcessPoolExecutor) endAll(reason error) {
+	e.intake.mu.Lock()
+	var running []*Call
+	var early []*link
+	if e.sup != nil {
+		for _, ch := range e.sup.children {
+			if ch.state == starting {
+				early = append(early, ch.link)
+			}
+			for _, j := range ch.jobs {
+				running = append(running, j.call)
+			}
+		}
+	}
+	e.intake.mu.Unlock()
+	for _, c := range running {
+		e.interrupt(c, reason)
+	}
+	for _, l := range early {
+		l.end(reason)
+	}
+}
+
+// The words of a slot: what a worker and its parent know of the call there.
+const (
+	wordSent    = 1
+	wordStarted = 2
+	wordTaken   = 3
+	resultsSlot = aheadCalls // its word says whether the memory for big results is in use
+)
+
+func sentWord(serial uint64) uint32    { return uint32(serial)<<2 | wordSent }
+func startedWord(serial uint64) uint32 { return uint32(serial)<<2 | wordStarted }
+func takenWord(serial uint64) uint32   { return uint32(serial)<<2 | wordTaken }
+
+// takeBack takes a call back from a worker, unless it has started there.
+func takeBack(j *job) bool {
+	return j.child.link.proc.Shared.Slots[j.slot].CompareAndSwap(sentWord(j.serial), takenWord(j.serial))
+}

@@ -1,0 +1,153 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gofutures/futures/executor/internal/codec"
+)
+
+// RemoteError is an error that a function returned in another process. Its
+// text is that of the original. The type stayed behind, so that errors.As does
+// not find it; errors.Is finds the sentinels given to [RegisterError], those of
+// packages io, fs and context, and those of this package.
+type RemoteError struct {
+	Type    string // of the original, as "*fs.PathError"
+	Message string
+	Stack   []byte // which function returned it, and where that stands
+
+	sentinels []error // that the original matches
+}
+
+func (e *RemoteError) Error() string { return e.Message }
+
+// Unwrap returns the registered sentinels that the original matches.
+func (e *RemoteError) Unwrap() []error { return e.sentinels }
+
+// failureMessage is an error on its way between processes.
+type failureMessage struct {
+	Panic     bool
+	Value     panicValue // of a panic
+	Type      string
+	Message   string
+	Stack     []byte
+	Sentinels []string // names of those that the error matches
+}
+
+// panicValue is what a function panicked with: the first that is not nil.
+type panicValue struct {
+	Text   *string
+	Int    *int
+	Error  *failureMessage
+	Format string // of anything else, as fmt.Sprint has it
+}
+
+var failureCodec = func() *codec.Codec[failureMessage] {
+	c, err := codec.For[failureMessage]()
+	if err != nil {
+		panic(err)
+	}
+	return c
+}()
+
+// failure encodes an error. Methods of the user's error may do what they like.
+func failure(err error, source string) result {
+	data, encErr := failureCodec.Append(nil, describe(err, source, 0))
+	if encErr != nil {
+		data, _ = failureCodec.Append(nil, failureMessage{Type: "error", Message: "executor: an error that cannot cross: " + encErr.Error()})
+	}
+	return result{failed, data}
+}
+
+// describe puts err into words. A panic that is the value of a panic, and so
+// on, is followed a few steps.
+func describe(err error, source string, depth int) (m failureMessage) {
+	m = failureMessage{Type: fmt.Sprintf("%T", err), Stack: []byte(source)}
+	if p, ok := err.(*PanicError); ok {
+		m.Panic, m.Stack = true, p.Stack
+		m.Value = describeValue(p.Value, depth)
+		return m
+	}
+	m.Message = safely(err.Error)
+	registry.mu.RLock()
+	defer registry.mu.RUnlock()
+	for _, name := range sortedKeys(registry.sentinels) {
+		if matches(err, registry.sentinels[name]) {
+			m.Sentinels = append(m.Sentinels, name)
+		}
+	}
+	return m
+}
+
+func describeValue(value any, depth int) (v panicValue) {
+	switch value := value.(type) {
+	case string:
+		v.Text = &value
+	case int:
+		v.Int = &value
+	case error:
+		if depth < 8 {
+			m := describe(value, "", depth+1)
+			v.Error = &m
+			break
+		}
+		v.Format = safely(value.Error)
+	default:
+		v.Format = safely(func() string { return fmt.Sprint(value) })
+	}
+	return v
+}
+
+// safely returns what a method of the user's returns, or that it panicked.
+func safely(text func() string) (s string) {
+	defer func() {
+		if p := recover(); p != nil {
+			s = fmt.Sprintf("executor: the error's Error method panicked: %v", p)
+		}
+	}()
+	return text()
+}
+
+func matches(err, sentinel error) (is bool) {
+	defer func() { _ = recover() }() // err may have an Is of its own
+	return errors.Is(err, sentinel)
+}
+
+// remoteError decodes an error.
+func remoteError(data []byte) error {
+	m, err := failureCodec.Decode(data)
+	if err != nil {
+		return fmt.Errorf("executor: an error from another process is malformed: %w", err)
+	}
+	return m.error()
+}
+
+func (m *failureMessage) error() error {
+	if m.Panic {
+		return &PanicError{Value: m.Value.value(), Stack: m.Stack}
+	}
+	if len(m.Sentinels) == 1 && m.Message == ErrGoexit.Error() {
+		return ErrGoexit
+	}
+	e := &RemoteError{Type: m.Type, Message: m.Message, Stack: m.Stack}
+	registry.mu.RLock()
+	defer registry.mu.RUnlock()
+	for _, name := range m.Sentinels {
+		if s := registry.sentinels[name]; s != nil {
+			e.sentinels = append(e.sentinels, s)
+		}
+	}
+	return e
+}
+
+func (v panicValue) value() any {
+	switch {
+	case v.Text != nil:
+		return *v.Text
+	case v.Int != nil:
+		return *v.Int
+	case v.Error != nil:
+		return v.Error.error()
+	}
+	return v.Format
+}

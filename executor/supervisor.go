@@ -1,0 +1,467 @@
+package executor
+
+import (
+	"slices"
+	"time"
+)
+
+// supervisor decides which worker process makes which call. It is a state
+// machine: it has no goroutine, no clock and does no I/O. Its methods are told
+// what happened, and it answers with what is to be done: orders. Who owns it
+// calls its methods one at a time and carries out the orders in their order.
+//
+// A call is queued until it is sent to a worker. Where parent and worker share
+// memory, calls are sent ahead, up to about a millisecond of measured work: on
+// a page of that memory each has a slot, in which the worker marks that it
+// starts the call, or the parent that it takes the call back, whoever comes
+// first.
+type supervisor struct {
+	max      int // workers
+	perChild int // items that a worker makes in its life; 0: no limit
+	retries  int // of a call whose worker died
+	paces    []pace
+	takeBack func(*job) bool // takes back a call from a worker that shares memory, unless it has started
+
+	queue    queue  // calls that were not sent
+	again    []*job // calls that come before the queue: they were sent, and did not start or are to start again
+	children []*child
+	closed   bool
+
+	failures int       // starts in a row that have failed
+	notUntil time.Time // the next start
+	orders   []order
+}
+
+// job is a call on its way through the worker processes. It is the body of the
+// call, in place of the one that was submitted.
+type job struct {
+	body
+	call     *Call
+	parcel   parcel
+	serial   uint64 // the number of the call in its executor
+	attempts int    // how often it was lost with a worker
+	child    *child // that it was sent to, nil if it is not
+	slot     int
+	wasSent  bool          // it was, or nearly: it is not in the queue
+	reason   error         // why it was asked to stop after it had started; nil if it was not
+	grace    *time.Timer   // that ends its worker if it does not stop
+	weight   time.Duration // that it is expected to take, while it is sent
+	big      bool          // its argument goes through shared memory
+}
+
+func (j *job) items() int { return max(1, j.parcel.n) }
+
+// child is a worker process, as the supervisor sees it.
+type child struct {
+	state  childState
+	shares bool   // memory, so that calls can be sent ahead to it
+	jobs   []*job // that it was sent, in order
+	slots  [aheadCalls]*job
+	last   int           // the slot that was given last
+	load   time.Duration // the weight of its jobs
+	items  int           // that it was sent in its life
+	heard  time.Time     // when it last got its first job, or ended one, or became ready
+	link   *link         // nil in simulations
+}
+
+// freeSlot returns a slot that no job has. There is one: fits looks at that.
+func (ch *child) freeSlot() int {
+	for {
+		ch.last = (ch.last + 1) % len(ch.slots)
+		if ch.slots[ch.last] == nil {
+			return ch.last
+		}
+	}
+}
+
+func (ch *child) isIdle() bool { return ch.state == ready && len(ch.jobs) == 0 }
+
+type childState int
+
+const (
+	starting childState = iota
+	ready
+	retiring // has been told to go
+	gone
+)
+
+// order is something to do.
+type order struct {
+	what  what
+	child *child
+	job   *job
+}
+
+type what int
+
+const (
+	startChild what = iota
+	sendJob
+	dismissChild // it is to go: it has no jobs, and gets no more
+)
+
+// The limits of what is sent ahead to one worker.
+const (
+	aheadTime  = time.Millisecond
+	aheadCalls = 255
+)
+
+// A start is tried so often; the wait before the second is backoff, and doubles
+// each time.
+const (
+	startAttempts = 5
+	backoff       = 10 * time.Millisecond
+)
+
+// idleChildTime is how long a worker process that is not the last waits for
+// work before it is let go.
+const idleChildTime = time.Minute
+
+// pace is how long an item of a function takes: a moving average.
+type pace time.Duration
+
+// add counts items that took so long together.
+func (p *pace) add(spent time.Duration, items int) {
+	each := max(spent/time.Duration(items), 1)
+	if *p == 0 {
+		*p = pace(each)
+		return
+	}
+	*p += (pace(each) - *p) / 4
+}
+
+// silence is how long a worker may say nothing before the calls that were sent
+// ahead to it are taken back for another.
+const silence = 2 * time.Millisecond
+
+// submit takes a call.
+func (s *supervisor) submit(j *job) { s.queue.push(j.call) }
+
+// waiting is the number of calls that wait to be sent.
+func (s *supervisor) waiting() int { return s.queue.live() + len(s.again) }
+
+// withdraw moves a call that has not started to state, and reports whether it
+// did.
+func (s *supervisor) withdraw(j *job, state uint32) bool {
+	isSent := j.child != nil
+	if isSent && !s.recall(j) {
+		return false
+	}
+	if !j.call.state.CompareAndSwap(pending, state) {
+		return false
+	}
+	if !j.wasSent {
+		s.queue.dead++
+		s.queue.bury()
+	}
+	return true
+}
+
+// recall takes back a call that was sent, and reports whether it could.
+func (s *supervisor) recall(j *job) bool {
+	if !j.child.shares || !s.takeBack(j) {
+		return false
+	}
+	j.child.items -= j.items()
+	s.unassign(j)
+	return true
+}
+
+// unassign takes a job off its worker.
+func (s *supervisor) unassign(j *job) {
+	ch := j.child
+	i := slices.Index(ch.jobs, j)
+	ch.jobs = slices.Delete(ch.jobs, i, i+1)
+	ch.slots[j.slot] = nil
+	ch.load -= j.weight
+	j.child = nil
+}
+
+// next returns the next call to send, nil if there is none.
+func (s *supervisor) next() *job {
+	for len(s.again) > 0 {
+		j := s.again[0]
+		s.again = s.again[1:]
+		if j.call.state.Load() == pending {
+			return j
+		}
+	}
+	for c := s.queue.pop(); c != nil; c = s.queue.pop() {
+		if c.state.Load() == pending {
+			return c.body.(*job)
+		}
+		s.queue.dead--
+	}
+	return nil
+}
+
+// putBack makes jobs the next ones.
+func (s *supervisor) putBack(jobs ...*job) {
+	for _, j := range jobs {
+		j.wasSent = true // it is not in the queue any more
+	}
+	s.again = append(slices.Clip(jobs), s.again...)
+}
+
+// schedule decides what to do now. It is to be called again after every event,
+// and at the time that it returns, unless that is zero.
+func (s *supervisor) schedule(now time.Time) (orders []order, again time.Time) {
+	s.dispatch(now)
+	s.balance(now)
+	s.recruit(now)
+	s.retire(now)
+	orders, s.orders = s.orders, nil
+	return orders, s.deadline(now)
+}
+
+func (s *supervisor) order(w what, ch *child, j *job) {
+	s.orders = append(s.orders, order{w, ch, j})
+}
+
+// dispatch sends what waits to who has room.
+func (s *supervisor) dispatch(now time.Time) {
+	for s.waiting() > 0 && s.hasRoom() {
+		j := s.next()
+		if j == nil {
+			return
+		}
+		ch := s.pick(j)
+		if ch == nil {
+			s.putBack(j)
+			return
+		}
+		s.send(ch, j, now)
+	}
+}
+
+func (s *supervisor) hasRoom() bool {
+	return slices.ContainsFunc(s.children, func(ch *child) bool {
+		return ch.isIdle() || ch.state == ready && ch.shares && ch.load < aheadTime
+	})
+}
+
+// pick returns the worker for j: the one that became idle last, because it is
+// warm, or the one with the least work to which j can be sent ahead.
+func (s *supervisor) pick(j *job) *child {
+	var idle, busy *child
+	for _, ch := range s.children {
+		switch {
+		case ch.state != ready || s.perChild > 0 && ch.items > 0 && ch.items+j.items() > s.perChild:
+		case ch.isIdle():
+			if idle == nil || ch.heard.After(idle.heard) {
+				idle = ch
+			}
+		case s.fits(j, ch) && (busy == nil || ch.load < busy.load):
+			busy = ch
+		}
+	}
+	if idle != nil {
+		return idle
+	}
+	return busy
+}
+
+// fits reports whether j can be sent ahead to ch, which has work.
+func (s *supervisor) fits(j *job, ch *child) bool {
+	weight := s.weigh(j)
+	if !ch.shares || weight == 0 || ch.load+weight > aheadTime || len(ch.jobs) == aheadCalls {
+		return false
+	}
+	return !j.big || !slices.ContainsFunc(ch.jobs, func(other *job) bool { return other.big })
+}
+
+// weigh returns how long j will take, 0 if nobody knows.
+func (s *supervisor) weigh(j *job) time.Duration {
+	return time.Duration(s.paces[j.parcel.fn.about().index]) * time.Duration(j.items())
+}
+
+func (s *supervisor) send(ch *child, j *job, now time.Time) {
+	if !ch.shares && !j.call.state.CompareAndSwap(pending, running) {
+		return // cancelled; what cannot be taken back has started when it is sent
+	}
+	if len(ch.jobs) == 0 {
+		ch.heard = now
+	}
+	j.child, j.slot, j.wasSent = ch, ch.freeSlot(), true
+	j.weight = s.weigh(j)
+	ch.slots[j.slot] = j
+	ch.jobs = append(ch.jobs, j)
+	ch.load += j.weight
+	ch.items += j.items()
+	s.order(sendJob, ch, j)
+}
+
+// balance gives idle workers, when nothing waits, the later half of what was
+// sent ahead to a worker that has much, or has not been heard of for a while:
+// a call takes longer than thought.
+func (s *supervisor) balance(now time.Time) {
+	for s.waiting() == 0 {
+		from := s.laden(now)
+		if from == nil || !slices.ContainsFunc(s.children, (*child).isIdle) {
+			return
+		}
+		var taken []*job
+		for _, j := range slices.Clone(from.jobs[(len(from.jobs)+1)/2:]) {
+			if s.recall(j) {
+				taken = append(taken, j)
+			}
+		}
+		if len(taken) == 0 {
+			return
+		}
+		s.putBack(taken...)
+		s.dispatch(now)
+	}
+}
+
+// laden returns the worker from which calls should be taken, nil if there is
+// none.
+func (s *supervisor) laden(now time.Time) *child {
+	var most *child
+	for _, ch := range s.children {
+		if len(ch.jobs) > 1 && (ch.load > aheadTime/4 || now.Sub(ch.heard) >= silence) && (most == nil || len(ch.jobs) > len(most.jobs)) {
+			most = ch
+		}
+	}
+	return most
+}
+
+// recruit starts workers for what waits, or was sent ahead to a worker that is
+// not heard of.
+func (s *supervisor) recruit(now time.Time) {
+	if now.Before(s.notUntil) {
+		return
+	}
+	wanted, coming := s.waiting(), 0
+	if ch := s.laden(now); ch != nil && now.Sub(ch.heard) >= silence {
+		wanted++
+	}
+	for _, ch := range s.children {
+		if ch.state == starting {
+			coming++
+		}
+	}
+	for ; coming < wanted && s.size() < s.max; coming++ {
+		ch := &child{heard: now}
+		s.children = append(s.children, ch)
+		s.order(startChild, ch, nil)
+		if s.failures > 0 {
+			return // one at a time, until one is ready
+		}
+	}
+}
+
+// size is the number of workers that are there to stay.
+func (s *supervisor) size() int {
+	n := 0
+	for _, ch := range s.children {
+		if ch.state != retiring {
+			n++
+		}
+	}
+	return n
+}
+
+// retire lets idle workers go that have made their items, that nobody needs
+// any more, or that have had no work for long.
+func (s *supervisor) retire(now time.Time) {
+	for _, ch := range s.children {
+		if ch.isIdle() && (s.perChild > 0 && ch.items >= s.perChild || s.isOver() || s.size() > 1 && now.Sub(ch.heard) >= idleChildTime) {
+			ch.state = retiring
+			s.order(dismissChild, ch, nil)
+		}
+	}
+}
+
+// isOver reports whether no call will come for an idle worker.
+func (s *supervisor) isOver() bool {
+	return s.closed && s.waiting() == 0 && !slices.ContainsFunc(s.children, func(ch *child) bool { return len(ch.jobs) > 1 })
+}
+
+// deadline returns when something is to be done though nothing happens.
+func (s *supervisor) deadline(now time.Time) (at time.Time) {
+	sooner := func(t time.Time) {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if s.waiting() > 0 {
+		sooner(s.notUntil)
+	}
+	for _, ch := range s.children {
+		if len(ch.jobs) > 1 {
+			sooner(ch.heard.Add(silence))
+		}
+		if ch.isIdle() && s.size() > 1 {
+			sooner(ch.heard.Add(idleChildTime))
+		}
+	}
+	return at
+}
+
+// isReady says that a worker can make calls.
+func (s *supervisor) isReady(ch *child, shares bool, now time.Time) {
+	ch.state, ch.shares, ch.heard = ready, shares, now
+	s.failures = 0
+}
+
+// hasFailed says that a worker ended before it was ready, and reports whether
+// that was once too often.
+func (s *supervisor) hasFailed(ch *child, now time.Time) (tooOften bool) {
+	s.remove(ch)
+	s.notUntil = now.Add(backoff << min(s.failures, startAttempts))
+	s.failures++
+	return s.failures >= startAttempts
+}
+
+// ended says that a worker has made a call that took so long. It returns nil if
+// the worker cannot have: it is out of its mind.
+func (s *supervisor) ended(ch *child, slot int, serial uint64, spent time.Duration, now time.Time) *job {
+	if slot >= len(ch.slots) || ch.slots[slot] == nil || ch.slots[slot].serial != serial {
+		return nil
+	}
+	j := ch.slots[slot]
+	if ch.shares && s.takeBack(j) {
+		return nil // it has not even started
+	}
+	s.unassign(j)
+	ch.heard = now
+	s.paces[j.parcel.fn.about().index].add(spent, j.items())
+	return j
+}
+
+// died says that a worker that was ready has ended. It returns the calls that
+// died with it; what had not started, or may be tried again, comes next.
+func (s *supervisor) died(ch *child) (dead []*job) {
+	s.remove(ch)
+	var alive []*job
+	for _, j := range slices.Clone(ch.jobs) {
+		if s.recall(j) {
+			alive = append(alive, j)
+			continue
+		}
+		s.unassign(j)
+		j.attempts++
+		if j.attempts <= s.retries && j.unstart(ch) {
+			alive = append(alive, j)
+			continue
+		}
+		dead = append(dead, j)
+	}
+	s.putBack(alive...)
+	return dead
+}
+
+// unstart makes a call pending that had started on ch, and reports whether it
+// could: one that was asked to stop is not tried again.
+func (j *job) unstart(ch *child) bool {
+	if !ch.shares && j.reason == nil {
+		return j.call.state.CompareAndSwap(running, pending)
+	}
+	return j.call.state.Load() == pending
+}
+
+func (s *supervisor) remove(ch *child) {
+	ch.state = gone
+	s.children = slices.DeleteFunc(s.children, func(other *child) bool { return other == ch })
+}

@@ -1,0 +1,345 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gofutures/futures/executor/internal/proc"
+	"github.com/gofutures/futures/executor/internal/wire"
+)
+
+// WorkerMain is the first line of main in a program that uses a
+// [ProcessPoolExecutor], and of TestMain (see executortest.Main). In a worker
+// process it makes calls and does not return; in any other it returns at once.
+// It answers to if __name__ == "__main__" and multiprocessing.freeze_support.
+//
+//	func main() {
+//		executor.WorkerMain()
+//
+// Functions are registered before, in init. What a program does at package
+// level and in init is done in each worker too.
+//
+// A worker has the parent's environment and working directory, an empty stdin,
+// and what it prints goes where the pool says. It ignores interrupts from the
+// terminal: the parent decides.
+func WorkerMain() {
+	link, isWorker, err := proc.Inherited()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "executor: WorkerMain: %v\n", err)
+		os.Exit(2)
+	}
+	registry.seal()
+	if isWorker {
+		depth = link.Depth
+		serve(link)
+	}
+}
+
+// depth is how many processes above this one are workers' parents: 0 for one
+// that no pool has started.
+var depth int
+
+// maxDepth is how deep pools may be within pools. Without a limit, a program
+// that makes a pool in the wrong place would start processes for ever.
+const maxDepth = 8
+
+// mayHaveWorkers returns why this process must not start workers, if so.
+func mayHaveWorkers() error {
+	switch {
+	case !registry.isSealed():
+		return errors.New("executor: ProcessPoolExecutor: main has not called executor.WorkerMain(), which is to be its first line; without it, each worker would run the whole program")
+	case depth >= maxDepth:
+		return fmt.Errorf("executor: ProcessPoolExecutor: this is a worker of a worker, %d deep; pools within pools end here", depth)
+	}
+	return nil
+}
+
+// workshop is what a worker process is: calls to make, one at a time, in order.
+type workshop struct {
+	*proc.Link
+
+	mu      sync.Mutex // guards the fields below
+	calls   []wire.Call
+	come    chan struct{} // holds 1 when calls were added
+	current *Call         // that runs, or nil
+	serial  uint64        // of the current call
+
+	out     sync.Mutex // guards the fields below
+	frames  []byte     // results that were not written
+	writing bool
+	wrote   time.Time // when a write last began
+}
+
+// serve makes calls until the parent closes its end, or has gone.
+func serve(l *proc.Link) {
+	w := &workshop{Link: l, come: make(chan struct{}, 1)}
+	frames := wire.NewReader(l.Calls)
+	config, err := w.greet(frames)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "executor: worker: %v\n", err)
+		proc.Vanish(2)
+	}
+	go w.work(config)
+	for {
+		t, body, err := frames.Next()
+		if err != nil {
+			proc.Vanish(0)
+		}
+		if err := w.receive(t, body); err != nil {
+			fmt.Fprintf(os.Stderr, "executor: worker: %v\n", err)
+			proc.Vanish(2)
+		}
+	}
+}
+
+func (w *workshop) greet(frames *wire.Reader) (wire.Config, error) {
+	t, body, err := frames.Next()
+	if err != nil {
+		proc.Vanish(0)
+	}
+	if t != wire.ConfigFrame {
+		return wire.Config{}, fmt.Errorf("the first frame is of type %d", t)
+	}
+	config, err := wire.ParseConfig(body)
+	if err != nil {
+		return config, err
+	}
+	hello := wire.Hello{Version: wire.Version, Nonce: config.Nonce, Build: proc.Build(), Digest: registry.digest, PID: uint32(os.Getpid())}
+	_, err = w.Results.Write(hello.Append(nil))
+	return config, err
+}
+
+// receive takes a frame from the parent.
+func (w *workshop) receive(t wire.Type, body []byte) error {
+	switch t {
+	case wire.CallFrame:
+		m, err := wire.ParseCall(body)
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.calls = append(w.calls, m)
+		w.mu.Unlock()
+		select {
+		case w.come <- struct{}{}:
+		default:
+		}
+	case wire.CancelFrame:
+		m, err := wire.ParseCancel(body)
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		c := w.current
+		isCurrent := c != nil && w.serial == m.Serial
+		w.mu.Unlock()
+		if isCurrent {
+			c.interrupt(remoteError([]byte(m.Cause)))
+		}
+	default:
+		return fmt.Errorf("a frame of type %d", t)
+	}
+	return nil
+}
+
+// work makes the calls, after the Initializer.
+func (w *workshop) work(config wire.Config) {
+	var r result
+	hasReturned := false
+	defer func() {
+		if !hasReturned {
+			r = failure(caught(recover()), "")
+			w.put((&wire.Ready{Error: r.data}).Append(nil), true)
+		}
+	}()
+	var err error
+	if config.Initializer != "" {
+		err = registry.initializers[config.Initializer](context.Background())
+	}
+	hasReturned = true
+	ready := wire.Ready{}
+	if err != nil {
+		ready.Error = failure(err, "").data
+	}
+	w.put(ready.Append(nil), true)
+	w.makeAll()
+}
+
+// makeAll makes one call after another.
+func (w *workshop) makeAll() {
+	var m wire.Call
+	var v invocation
+	began := time.Now()
+	defer func() { // the function has ended this goroutine
+		w.answer(&m, v.result, time.Since(began))
+		go w.makeAll()
+	}()
+	for {
+		m = w.next()
+		if !w.claim(&m) {
+			continue
+		}
+		began = time.Now()
+		v = invocation{}
+		w.make(&m, &v)
+		w.answer(&m, v.result, time.Since(began))
+	}
+}
+
+// next waits for a call.
+func (w *workshop) next() wire.Call {
+	for {
+		w.mu.Lock()
+		if len(w.calls) > 0 {
+			m := w.calls[0]
+			w.calls[0] = wire.Call{}
+			w.calls = w.calls[1:]
+			w.mu.Unlock()
+			return m
+		}
+		w.calls = nil
+		w.mu.Unlock()
+		<-w.come
+	}
+}
+
+// claim marks that the call starts, unless the parent has taken it back.
+func (w *workshop) claim(m *wire.Call) bool {
+	if w.Shared == nil {
+		return true
+	}
+	return int(m.Slot) < len(w.Shared.Slots) && w.Shared.Slots[m.Slot].CompareAndSwap(sentWord(m.Serial), startedWord(m.Serial))
+}
+
+// invocation is the body of a call in a worker.
+type invocation struct {
+	fn     function
+	n      int
+	data   []byte
+	result result
+}
+
+func (v *invocation) run(ctx context.Context) { v.fn.call(ctx, v.n, v.data, &v.result) }
+func (v *invocation) name() string            { return v.fn.about().name }
+func (v *invocation) forget()                 {}
+func (v *invocation) encode() (parcel, error) { return parcel{}, nil }
+func (v *invocation) complete(result)         {}
+
+// make makes a call.
+func (w *workshop) make(m *wire.Call, v *invocation) {
+	if int(m.Func) >= len(registry.sorted) {
+		v.result = failure(fmt.Errorf("%w: function %d", ErrNotRegistered, m.Func), "")
+		return
+	}
+	v.fn, v.n = registry.sorted[m.Func], int(m.Items)
+	data, err := w.data(m.Data)
+	if err != nil {
+		v.result = failure(err, "")
+		return
+	}
+	v.data = data
+	ctx := context.Background()
+	if m.HasTimeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, m.Timeout)
+		defer cancel()
+	}
+	c := &Call{ctx: ctx, body: v}
+	w.mu.Lock()
+	w.current, w.serial = c, m.Serial
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		w.current = nil
+		w.mu.Unlock()
+	}()
+	c.state.Store(running)
+	defer c.publish(finished)
+	c.run()
+}
+
+// data returns the argument of a call.
+func (w *workshop) data(d wire.Data) ([]byte, error) {
+	switch {
+	case d.Nil:
+		return nil, nil
+	case !d.Shared:
+		return d.Bytes, nil
+	case w.Shared == nil || d.Offset > uint64(len(w.Shared.Args)) || d.Len > uint64(len(w.Shared.Args))-d.Offset:
+		return nil, errors.New("executor: an argument is not in the shared memory")
+	}
+	return w.Shared.Args[d.Offset : d.Offset+d.Len], nil
+}
+
+// answer sends what came of a call.
+func (w *workshop) answer(m *wire.Call, r result, spent time.Duration) {
+	if r.kind == lost { // the deferred functions of the call have panicked
+		r = failure(ErrGoexit, "")
+	}
+	if len(r.data) > wire.MaxFrame-1024 {
+		r = failure(fmt.Errorf("executor: the result of %s has %d bytes; the limit is %d", registry.sorted[m.Func].about().name, len(r.data), wire.MaxFrame-1024), "")
+	}
+	a := wire.Result{Slot: m.Slot, Serial: m.Serial, Kind: byte(r.kind), Spent: spent}
+	switch n := len(r.data); {
+	case r.data == nil:
+		a.Data.Nil = true
+	case n >= bigData && w.lendResults(n):
+		copy(w.Shared.Results, r.data)
+		a.Data = wire.Data{Shared: true, Len: uint64(n)}
+	default:
+		a.Data.Bytes = r.data
+	}
+	w.mu.Lock()
+	isLast := len(w.calls) == 0
+	w.mu.Unlock()
+	w.put(a.Append(nil), isLast)
+}
+
+// lendResults takes the memory for big results, unless the parent has not yet
+// read the last one.
+func (w *workshop) lendResults(n int) bool {
+	return w.Shared != nil && n <= len(w.Shared.Results) && w.Shared.Slots[resultsSlot].CompareAndSwap(0, 1)
+}
+
+// put writes a frame: here, if nothing follows or the last write is a while
+// ago; else on another goroutine, which takes what comes meanwhile with it.
+func (w *workshop) put(frame []byte, isLast bool) {
+	const while = 100 * time.Microsecond
+	w.out.Lock()
+	w.frames = append(w.frames, frame...)
+	if w.writing {
+		w.out.Unlock()
+		return
+	}
+	w.writing = true
+	here := isLast || time.Since(w.wrote) > while
+	w.out.Unlock()
+	if here {
+		w.write()
+	} else {
+		go w.write()
+	}
+}
+
+// write writes until nothing is left to write.
+func (w *workshop) write() {
+	for {
+		w.out.Lock()
+		frames := w.frames
+		w.frames = nil
+		if len(frames) == 0 {
+			w.writing = false
+			w.out.Unlock()
+			return
+		}
+		w.wrote = time.Now()
+		w.out.Unlock()
+		if _, err := w.Results.Write(frames); err != nil {
+			proc.Vanish(0) // the parent has gone
+		}
+	}
+}
