@@ -150,9 +150,12 @@ func (s *supervisor) withdraw(j *job, state uint32) bool {
 	if !j.call.state.CompareAndSwap(pending, state) {
 		return false
 	}
-	if !j.wasSent {
+	switch {
+	case !j.wasSent:
 		s.queue.dead++
 		s.queue.bury()
+	case !isSent:
+		s.again = slices.DeleteFunc(s.again, func(other *job) bool { return other == j })
 	}
 	return true
 }
@@ -263,16 +266,19 @@ func (s *supervisor) pick(j *job) *child {
 
 // fits reports whether j can be sent ahead to ch, which has work.
 func (s *supervisor) fits(j *job, ch *child) bool {
-	weight := s.weigh(j)
-	if !ch.shares || weight == 0 || ch.load+weight > aheadTime || len(ch.jobs) == aheadCalls {
+	if !ch.shares || ch.load+s.weigh(j) > aheadTime || len(ch.jobs) == aheadCalls {
 		return false
 	}
 	return !j.big || !slices.ContainsFunc(ch.jobs, func(other *job) bool { return other.big })
 }
 
-// weigh returns how long j will take, 0 if nobody knows.
+// weigh returns how long j will take. If nobody knows, it is long enough that
+// nothing is sent ahead behind it, nor it behind others.
 func (s *supervisor) weigh(j *job) time.Duration {
-	return time.Duration(s.paces[j.parcel.fn.about().index]) * time.Duration(j.items())
+	if each := s.paces[j.parcel.fn.about().index]; each > 0 {
+		return time.Duration(each) * time.Duration(j.items())
+	}
+	return aheadTime
 }
 
 func (s *supervisor) send(ch *child, j *job, now time.Time) {

@@ -8,12 +8,9 @@ import (
 	"runtime"
 )
 
-// The functions that the kit submits. They have names, and arguments and
-// results that can be encoded, and share no memory with the test: what there is
-// to tell goes through files. An executor whose calls run in other processes
-// must have all functions of this file registered that are Funcs: echo, fail,
-// timeOut, panicText, panicError, panicNil, endGoroutine, lookFor, work, linger,
-// weigh, outcome.
+// The functions that the kit submits. They are registered, so that they may run
+// in another process, and share no memory with the test: what there is to tell
+// goes through files.
 
 // echo returns its argument.
 func echo(_ context.Context, n int) (int, error) { return n, nil }

@@ -23,6 +23,12 @@ func TestSequentialKeepsItsPromises(t *testing.T) {
 	executortest.Run(t, func(int) executor.Executor { return new(executor.Sequential) })
 }
 
+func TestProcessPoolExecutorKeepsItsPromises(t *testing.T) {
+	executortest.Run(t, func(workers int) executor.Executor {
+		return &executor.ProcessPoolExecutor{MaxWorkers: workers}
+	})
+}
+
 // Where order and clock are its own.
 func TestDeterministicExecutorKeepsItsPromisesInABubble(t *testing.T) {
 	for _, says := range executortest.Promises() {
