@@ -8,9 +8,9 @@ import (
 
 // chunk is a call of a function for several items.
 type chunk[In, Out any] struct {
-	Future[[]outcome[Out]]
-	fn Func[In, Out]
-	in []In
+	Future[[]outcome[Out]] // of as many as there are items, also if the call fails
+	fn                     Func[In, Out]
+	in                     []In
 }
 
 // outcome is what came of one item.
@@ -21,13 +21,13 @@ type outcome[Out any] struct {
 
 func submitChunk[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in []In) *Future[[]outcome[Out]] {
 	k := &chunk[In, Out]{fn: fn, in: in}
+	k.value = make([]outcome[Out], len(in))
 	submit(ctx, ex, k, &k.call, false)
 	return &k.Future
 }
 
 func (k *chunk[In, Out]) run(ctx context.Context) {
 	defer k.forget()
-	k.value = make([]outcome[Out], len(k.in))
 	k.runFrom(ctx, 0)
 }
 
@@ -49,21 +49,32 @@ func (k *chunk[In, Out]) runFrom(ctx context.Context, i int) {
 func (k *chunk[In, Out]) forget()      { k.fn, k.in = nil, nil }
 func (k *chunk[In, Out]) name() string { return funcName(k.fn) }
 
+// encode leaves out the items that cannot be encoded: they have failed already.
 func (k *chunk[In, Out]) encode() (parcel, error) {
-	return encodeMany(k.fn, k.in, 0, math.MaxInt)
+	p, err := encodeMany(k.fn, k.in, 0, math.MaxInt, func(i int, err error) (goOn bool) {
+		k.value[i].err = err
+		return true
+	})
+	if err == nil && p.n == 0 {
+		err = errNothingToDo
+	}
+	return p, err
 }
 
 func (k *chunk[In, Out]) complete(r result) {
-	list := make([]outcome[Out], len(k.in))
-	n, err := decodeMany(k.fn, r, len(list), func(i int, value Out, err error) { list[i] = outcome[Out]{value, err} })
-	if err == nil && n < len(list) {
+	var sent []int
+	for i := range k.value {
+		if k.value[i].err == nil {
+			sent = append(sent, i)
+		}
+	}
+	n, err := decodeMany(k.fn, r, len(sent), func(i int, value Out, err error) { k.value[sent[i]] = outcome[Out]{value, err} })
+	if err == nil && n < len(sent) {
 		err = errMalformed(k.name())
 	}
 	if err != nil {
 		k.call.fail(err)
-		return
 	}
-	k.value = list
 }
 
 // chunks returns the items of in, n together.

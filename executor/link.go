@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,29 +52,35 @@ type outgoingKind byte
 const (
 	outCall outgoingKind = iota
 	outCancel
+	outStacks
 	outEnd // the end: the worker is to go
 )
 
 // Parts of starting and ending a worker take at most so long.
 const (
 	helloTime  = 30 * time.Second       // from its start to its first word
-	stacksTime = 2 * time.Second        // to print the stacks of its goroutines
+	stacksTime = 2 * time.Second        // to print the stacks of its goroutines, in all
+	obeyTime   = 300 * time.Millisecond // to begin to print them when a frame tells it to; then a signal does
 	tailTime   = 200 * time.Millisecond // to read the end of what it printed; who outlives it may hold the pipe
 )
 
 // bigData is the length from which an argument or a result goes through shared
-// memory.
+// memory. A chunk does not: a function may keep an item of it.
 const bigData = 1 << 20
 
 // attend is the life of a worker process, as its parent sees it.
 func (l *link) attend() {
 	err := l.start()
-	if err == nil {
+	wasReady := err == nil
+	if wasReady {
 		l.pool.isReady(l.child)
-		l.readResults()
+		err = l.readResults()
+	}
+	if l.proc != nil && !isEnd(err) { // else it is on its way
+		l.end(err)
 	}
 	obituary := l.bury()
-	if err != nil {
+	if !wasReady {
 		l.pool.hasFailed(l.child, l.explain(err, obituary))
 	} else {
 		l.pool.died(l.child, obituary)
@@ -97,8 +102,8 @@ func (l *link) start() error {
 	if reason != nil { // it was ended before it began
 		_ = p.Kill()
 	}
-	l.drain(&l.stderr, p.Stderr, l.pool.Stderr, os.Stderr)
-	l.drain(new(lines), p.Stdout, l.pool.Stdout, os.Stdout)
+	l.drain(&l.stderr, p.Stderr, &l.pool.stderr)
+	l.drain(new(lines), p.Stdout, &l.pool.stdout)
 	late := time.AfterFunc(helloTime, func() {
 		l.end(errors.New("executor: it did not say hello in time; is executor.WorkerMain() the first line of main?"))
 	})
@@ -118,11 +123,8 @@ func (l *link) start() error {
 }
 
 // drain reads what the worker prints.
-func (l *link) drain(ls *lines, from io.Reader, to, otherwise io.Writer) {
-	ls.to, ls.turn = to, &l.pool.turn
-	if to == nil {
-		ls.to = otherwise
-	}
+func (l *link) drain(ls *lines, from io.Reader, to *stream) {
+	ls.printer, ls.to = &l.pool.printer, to
 	l.read.Go(func() { ls.copyFrom(from) })
 }
 
@@ -180,26 +182,32 @@ func (l *link) awaitInitializer(r *wire.Reader) error {
 	return nil
 }
 
+// isEnd reports whether err is that of a worker that has closed its end.
+func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
 // readResults reads frames, and does nothing else, until the worker has gone or
 // sends what it cannot mean.
-func (l *link) readResults() {
+func (l *link) readResults() error {
 	r := l.frames
 	var batch []wire.Result
 	for {
 		t, body, err := r.Next()
 		if err != nil {
-			return
+			return err
 		}
 		m, err := wire.ParseResult(body)
-		if t != wire.ResultFrame || err != nil {
-			return
+		if err == nil && t != wire.ResultFrame {
+			err = fmt.Errorf("%w: type %d from a worker that is ready", wire.ErrProtocol, t)
+		}
+		if err != nil {
+			return err
 		}
 		batch = append(batch, m)
 		if r.Buffered() && len(batch) < aheadCalls {
 			continue
 		}
 		if !l.pool.ended(l, batch) {
-			return
+			return fmt.Errorf("%w: a result of no call", wire.ErrProtocol)
 		}
 		clear(batch)
 		batch = batch[:0]
@@ -224,14 +232,8 @@ func (l *link) bury() *WorkerDiedError {
 	if l.proc == nil {
 		return &WorkerDiedError{ExitCode: -1, reason: l.reason}
 	}
-	l.mu.Lock()
-	isAsked := l.reason != nil
-	l.mu.Unlock()
-	if !isAsked {
-		// It has closed its end, so it is on its way; or it has sent nonsense.
-		kill := time.AfterFunc(stacksTime, func() { _ = l.proc.Kill() })
-		defer kill.Stop()
-	}
+	kill := time.AfterFunc(stacksTime, func() { _ = l.proc.Kill() }) // it has closed its end, but who knows
+	defer kill.Stop()
 	status := l.proc.Wait()
 	l.awaitTail()
 	l.mu.Lock()
@@ -343,20 +345,23 @@ func (l *link) writeFrame(buf []byte, o *outgoing) []byte {
 	case outCancel:
 		m := wire.Cancel{Slot: o.job.Slot, Serial: o.job.Serial, Cause: o.cause}
 		return m.Append(buf)
+	case outStacks:
+		return wire.AppendStacks(buf)
 	case outEnd:
-		l.writeOut(buf)
-		_ = l.proc.Calls.Close()
-		return buf[:0]
+		return wire.AppendEnd(buf)
 	}
-	m := &o.job
+	m, shared := &o.job, l.proc.Shared
+	if shared != nil && shared.Slots[m.Slot].Load() != sentWord(m.Serial) {
+		return buf // it was taken back meanwhile
+	}
 	if m.HasTimeout {
 		m.Timeout = time.Until(o.deadline)
 	}
 	switch n := len(o.data); {
 	case o.data == nil:
 		m.Data.Nil = true
-	case n >= bigData && l.proc.Shared != nil && n <= len(l.proc.Shared.Args):
-		copy(l.proc.Shared.Args, o.data)
+	case n >= bigData && m.Items == 0 && shared != nil && n <= len(shared.Args) && shared.Slots[argsSlot].CompareAndSwap(0, 1):
+		copy(shared.Args, o.data) // the worker gives it back when the call has ended
 		m.Data = wire.Data{Shared: true, Len: uint64(n)}
 	case n >= 64<<10: // not copied
 		l.writeOut(m.AppendHead(buf, n))
@@ -392,7 +397,9 @@ func (l *link) end(reason error) {
 }
 
 // endWithStacks ends the process because of one of its calls, which hangs, and
-// lets it print where.
+// lets it print where. It is told to by a frame: when a signal tells it, the
+// runtime does not have the stack of a goroutine that runs on another thread.
+// The signal is for one that does not obey.
 func (l *link) endWithStacks(reason error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -401,10 +408,9 @@ func (l *link) endWithStacks(reason error) {
 	}
 	l.reason = reason
 	l.stderr.keepStacks()
-	if l.proc.Quit() != nil {
-		_ = l.proc.Kill()
-		return
-	}
+	l.out = append(l.out, outgoing{kind: outStacks})
+	go l.flush(false)
+	time.AfterFunc(obeyTime, func() { _ = l.proc.Quit() })
 	time.AfterFunc(stacksTime, func() { l.end(reason) })
 }
 

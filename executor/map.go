@@ -107,13 +107,19 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in ite
 		if buffer == 0 {
 			buffer = 2 * limit(ex)
 		}
+		last := func(err error) {
+			var none Out
+			yield(none, err)
+		}
 		if o.chunk <= 1 {
 			one := func(item In) *Future[Out] { return Submit(ctx, ex, fn, item) }
-			slide(ctx, newWindow[Out](o.unordered), buffer, in, one, yield)
+			each := func(f *Future[Out]) bool { return yield(f.value, f.err()) }
+			slide(ctx, newWindow[Out](o.unordered), buffer, in, one, each, last)
 			return
 		}
 		some := func(items []In) *Future[[]outcome[Out]] { return submitChunk(ctx, ex, fn, items) }
-		slide(ctx, newWindow[[]outcome[Out]](o.unordered), max(1, buffer/o.chunk), chunks(in, o.chunk), some, eachOf(yield))
+		each := func(f *Future[[]outcome[Out]]) bool { return yieldOutcomes(f, yield) }
+		slide(ctx, newWindow[[]outcome[Out]](o.unordered), max(1, buffer/o.chunk), chunks(in, o.chunk), some, each, last)
 	}
 }
 
@@ -139,43 +145,45 @@ func Collect[Out any](seq iter.Seq2[Out, error]) ([]Out, error) {
 	return out, nil
 }
 
-// slide submits the items of in and yields their results, with at most size of
-// them in the window between the two. It yields from inside the loop over in,
-// so that it needs no goroutine and no coroutine.
-func slide[In, Out any](ctx context.Context, w window[Out], size int, in iter.Seq[In], submit func(In) *Future[Out], yield func(Out, error) bool) {
+// slide submits the items of in and gives their futures to each when they are
+// done, with at most size of them in the window between the two, and to last the
+// error that ends it, if one does. It does so from inside the loop over in, so
+// that it needs no goroutine and no coroutine.
+func slide[In, Out any](ctx context.Context, w window[Out], size int, in iter.Seq[In], submit func(In) *Future[Out], each func(*Future[Out]) bool, last func(error)) {
 	defer abandon(ctx, w)
+	next := func() (more bool) {
+		f, err := w.next(ctx)
+		if err != nil {
+			last(err)
+			return false
+		}
+		return each(f) && !f.call.isTurnedAway()
+	}
 	cut := false
 	for item := range in {
 		if cut = ctx.Err() != nil; cut {
 			break
 		}
 		w.add(submit(item))
-		if (w.len() >= size || w.ready()) && !yieldNext(ctx, w, yield) {
+		if (w.len() >= size || w.ready()) && !next() {
 			return
 		}
 	}
 	for w.len() > 0 {
-		if !yieldNext(ctx, w, yield) {
+		if !next() {
 			return
 		}
 	}
 	if cut {
-		var none Out
-		yield(none, endedBy(ctx, ErrPending, "Map"))
+		last(endedBy(ctx, ErrPending, "Map"))
 	}
 }
 
-// yieldNext yields the next result, and reports whether to go on.
-func yieldNext[Out any](ctx context.Context, w window[Out], yield func(Out, error) bool) bool {
-	f, err := w.next(ctx)
-	if err != nil {
-		var none Out
-		yield(none, err)
-		return false
-	}
-	more := yield(f.value, f.err())
-	state := f.call.state.Load()
-	return more && state != expired && state != refused
+// isTurnedAway reports whether the call has ended because its executor takes no
+// calls, or its ctx has ended: so will the next.
+func (c *Call) isTurnedAway() bool {
+	state := c.state.Load()
+	return state == expired || state == refused
 }
 
 // abandon ends the calls that are left when a loop over a Map ends, and waits
@@ -193,18 +201,21 @@ func abandon[Out any](ctx context.Context, w window[Out]) {
 	}
 }
 
-// eachOf makes of a function that is yielded items one that is yielded chunks.
-func eachOf[Out any](yield func(Out, error) bool) func([]outcome[Out], error) bool {
-	return func(outcomes []outcome[Out], err error) bool {
-		if err != nil {
-			var none Out
-			return yield(none, err)
-		}
-		for _, o := range outcomes {
-			if !yield(o.value, o.err) {
-				return false
-			}
-		}
-		return true
+// yieldOutcomes yields what came of the items of a chunk. If the chunk failed as
+// a whole, because its worker died, so did each item.
+func yieldOutcomes[Out any](f *Future[[]outcome[Out]], yield func(Out, error) bool) bool {
+	err := f.err()
+	if err != nil && f.call.isTurnedAway() {
+		var none Out
+		return yield(none, err)
 	}
+	for _, o := range f.value {
+		if err != nil {
+			o = outcome[Out]{err: err}
+		}
+		if !yield(o.value, o.err) {
+			return false
+		}
+	}
+	return true
 }

@@ -245,12 +245,18 @@ func (r *bulkRunner[In, Out]) encode() (parcel, error) {
 	if lo == hi {
 		return parcel{}, errNothingToDo
 	}
-	p, err := encodeMany(b.fn, b.in[lo:hi], stopAtError, largestChunk)
+	p, err := encodeMany(b.fn, b.in[lo:hi], stopAtError, largestChunk, func(i int, err error) (goOn bool) {
+		b.fail(lo+i, err)
+		return false
+	})
 	r.isSent, r.hi = true, lo+p.n
 	if r.hi < hi && err == nil {
 		b.mu.Lock()
 		b.back = append(b.back, [2]int{r.hi, hi})
 		b.mu.Unlock()
+	}
+	if err == nil && p.n == 0 {
+		err = errNothingToDo
 	}
 	return p, err
 }

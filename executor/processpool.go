@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/gofutures/futures/executor/internal/wire"
@@ -73,7 +73,9 @@ type ProcessPoolExecutor struct {
 
 	// Stdout and Stderr are given what the workers print, in whole lines; nil
 	// means those of this process. They are written to by one goroutine at a
-	// time. A worker whose writer blocks has to wait when it prints on.
+	// time. A writer that fails is given no more. One that does not return for
+	// a second holds up nobody: what it has no room for is dropped, and a line
+	// says so.
 	Stdout, Stderr io.Writer
 
 	intake intake // its mu guards the fields below too
@@ -85,8 +87,10 @@ type ProcessPoolExecutor struct {
 	broken      error
 	timer       *time.Timer // will call tick, at wake
 	wake        time.Time
-	watching    bool       // a goroutine watches the memory of the workers
-	turn        sync.Mutex // who writes to Stdout or Stderr
+	watching    bool // a goroutine watches the memory of the workers
+
+	printer        printer
+	stdout, stderr stream
 }
 
 // Execute is called by [Submit].
@@ -99,21 +103,22 @@ func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 	e.intake.mu.Lock()
 	err := e.refusal()
 	e.intake.mu.Unlock()
-	if err == nil {
-		j.parcel, err = c.body.encode()
-	}
-	if err == nil && len(j.parcel.data) > wire.MaxFrame-1024 {
-		err = fmt.Errorf("executor: the argument of %s has %d bytes; the limit is %d", j.parcel.fn.about().name, len(j.parcel.data), wire.MaxFrame-1024)
-	}
-	if errors.Is(err, errNothingToDo) {
-		c.Complete(nil, err)
-		return
-	}
 	if err != nil {
 		c.Reject(err)
 		return
 	}
-	j.big = len(j.parcel.data) >= bigData
+	j.parcel, err = c.body.encode()
+	if err == nil && len(j.parcel.data) > wire.MaxFrame-1024 {
+		err = fmt.Errorf("executor: the argument of %s has %d bytes; the limit is %d", j.parcel.fn.about().name, len(j.parcel.data), wire.MaxFrame-1024)
+	}
+	switch {
+	case errors.Is(err, ErrNotRegistered):
+		c.Reject(err)
+		return
+	case err != nil: // of this argument: the next may be better
+		c.Complete(nil, err)
+		return
+	}
 
 	e.intake.mu.Lock()
 	if err := e.refusal(); err != nil {
@@ -177,6 +182,13 @@ func (e *ProcessPoolExecutor) open() error {
 	}
 	e.sup = &supervisor{max: e.Workers(), perChild: e.MaxTasksPerChild, retries: e.Retries, takeBack: takeBack, paces: make([]pace, len(registry.sorted))}
 	e.room.limit = e.QueueLimit
+	e.stdout.to, e.stderr.to = e.Stdout, e.Stderr
+	if e.Stdout == nil {
+		e.stdout.to = os.Stdout
+	}
+	if e.Stderr == nil {
+		e.stderr.to = os.Stderr
+	}
 	e.intake.processes = e
 	return nil
 }
@@ -575,10 +587,14 @@ func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
 		e.intake.refuse(s.call, ErrShutdown)
 		close(s.room)
 	}
-	return e.intake.shutdown(ctx, func() {
+	err := e.intake.shutdown(ctx, func() {
 		e.empty(func(c *Call) { c.drop(cancelled) })
 		e.endAll(endedBy(ctx, ErrShutdown, ""))
 	})
+	if err == nil {
+		e.printer.flush()
+	}
+	return err
 }
 
 // endAll ends what runs.
@@ -610,7 +626,13 @@ const (
 	wordSent    = 1
 	wordStarted = 2
 	wordTaken   = 3
-	resultsSlot = aheadCalls // its word says whether the memory for big results is in use
+)
+
+// The slots behind those of the calls: their words are 1 while the memory for
+// a big argument, or a big result, is in use, and else 0.
+const (
+	argsSlot    = aheadCalls
+	resultsSlot = aheadCalls + 1
 )
 
 func sentWord(serial uint64) uint32    { return uint32(serial)<<2 | wordSent }

@@ -33,7 +33,10 @@ import (
 // and the remedy.
 //
 // Arguments and results are copied, as Python's are: what a function does to
-// its argument, the caller does not see. Channels, functions, interfaces and
+// its argument, the caller does not see. A slice of bytes or numbers of 1 MiB or
+// more, as the argument itself and not a field, is in memory that the next such
+// argument overwrites: a function that keeps it after it has returned must copy
+// it. Channels, functions, interfaces and
 // unexported fields do not cross; a type with its own MarshalBinary and
 // UnmarshalBinary does.
 func Register[In, Out any](fn Func[In, Out]) {

@@ -157,8 +157,9 @@ func encodeValue[T any](c *codec.Codec[T], v T) ([]byte, error) {
 }
 
 // encodeMany returns the calls of fn for the items as a parcel. It ends early
-// if that gets long, at least one item is in it.
-func encodeMany[In, Out any](fn Func[In, Out], items []In, flags byte, limit int) (parcel, error) {
+// if that gets long, at least one item is in it; and at an item that cannot be
+// encoded, unless failed says to go on, without it.
+func encodeMany[In, Out any](fn Func[In, Out], items []In, flags byte, limit int, failed func(i int, err error) (goOn bool)) (parcel, error) {
 	r, err := find(fn)
 	if err != nil {
 		return parcel{}, err
@@ -167,10 +168,13 @@ func encodeMany[In, Out any](fn Func[In, Out], items []In, flags byte, limit int
 	data := make([]byte, 0, 1+min(max(8, size)*len(items), limit))
 	data = append(data, flags)
 	n := 0
-	for _, item := range items {
+	for i, item := range items {
 		before := len(data)
 		if data, err = appendItem(data, r.in, size, item); err != nil {
-			return parcel{}, fmt.Errorf("executor: the argument of %s, item %d of a chunk: %w", r.about_.name, n, err)
+			if failed(i, fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err)) {
+				continue
+			}
+			break
 		}
 		if len(data) > limit && n > 0 {
 			data = data[:before]

@@ -46,7 +46,6 @@ type job struct {
 	reason   error         // why it was asked to stop after it had started; nil if it was not
 	grace    *time.Timer   // that ends its worker if it does not stop
 	weight   time.Duration // that it is expected to take, while it is sent
-	big      bool          // its argument goes through shared memory
 }
 
 func (j *job) items() int { return max(1, j.parcel.n) }
@@ -103,7 +102,7 @@ const (
 // The limits of what is sent ahead to one worker.
 const (
 	aheadTime  = time.Millisecond
-	aheadCalls = 255
+	aheadCalls = 254
 )
 
 // A start is tried so often; the wait before the second is backoff, and doubles
@@ -266,10 +265,7 @@ func (s *supervisor) pick(j *job) *child {
 
 // fits reports whether j can be sent ahead to ch, which has work.
 func (s *supervisor) fits(j *job, ch *child) bool {
-	if !ch.shares || ch.load+s.weigh(j) > aheadTime || len(ch.jobs) == aheadCalls {
-		return false
-	}
-	return !j.big || !slices.ContainsFunc(ch.jobs, func(other *job) bool { return other.big })
+	return ch.shares && ch.load+s.weigh(j) <= aheadTime && len(ch.jobs) < aheadCalls
 }
 
 // weigh returns how long j will take. If nobody knows, it is long enough that
@@ -431,6 +427,7 @@ func (s *supervisor) ended(ch *child, slot int, serial uint64, spent time.Durati
 		return nil // it has not even started
 	}
 	s.unassign(j)
+	j.settle()
 	ch.heard = now
 	s.paces[j.parcel.fn.about().index].add(spent, j.items())
 	return j
@@ -452,11 +449,15 @@ func (s *supervisor) died(ch *child) (dead []*job) {
 			alive = append(alive, j)
 			continue
 		}
+		j.settle()
 		dead = append(dead, j)
 	}
 	s.putBack(alive...)
 	return dead
 }
+
+// settle lets nobody cancel a call that has run: its future is about to be done.
+func (j *job) settle() { j.call.state.CompareAndSwap(pending, running) }
 
 // unstart makes a call pending that had started on ch, and reports whether it
 // could: one that was asked to stop is not tried again.

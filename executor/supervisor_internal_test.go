@@ -136,6 +136,7 @@ func (w *procWorld) finish(p *procWorker) {
 	if got := w.sup.ended(p.child, j.slot, j.serial, j.cost, w.now); got != j.job {
 		w.t.Fatalf("the result of call %d is refused", j.serial)
 	}
+	w.mustNotWithdraw(j)
 	w.end(j)
 	w.schedule()
 }
@@ -158,10 +159,18 @@ func (w *procWorld) kill(p *procWorker) {
 		if p.shares && (j.on != p || j != p.running) { // else what was sent counts as started
 			w.t.Fatalf("call %d is dead, but did not run on the worker that died", j.serial)
 		}
+		w.mustNotWithdraw(j)
 		w.end(j)
 	}
 	p.running = nil
 	w.schedule()
+}
+
+// mustNotWithdraw is for a call that has run, and whose future is not yet done.
+func (w *procWorld) mustNotWithdraw(j *procJob) {
+	if w.sup.withdraw(j.job, cancelled) {
+		w.t.Fatalf("call %d is cancelled after it has run", j.serial)
+	}
 }
 
 func (w *procWorld) remove(p *procWorker) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -67,39 +68,46 @@ type workshop struct {
 	come    chan struct{} // holds 1 when calls were added
 	current *Call         // that runs, or nil
 	serial  uint64        // of the current call
+	isWarm  bool          // the shared memory was used: it holds pages
+
+	writer sync.Mutex // held to write to Results
 
 	out     sync.Mutex // guards the fields below
 	frames  []byte     // results that were not written
-	writing bool
-	wrote   time.Time // when a write last began
+	writing bool       // somebody will write them
+	wrote   time.Time  // when a write last began
 }
 
-// serve makes calls until the parent closes its end, or has gone.
+// serve makes calls until the parent says that it is the end, or has gone.
 func serve(l *proc.Link) {
 	w := &workshop{Link: l, come: make(chan struct{}, 1)}
 	frames := wire.NewReader(l.Calls)
 	config, err := w.greet(frames)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "executor: worker: %v\n", err)
-		proc.Vanish(2)
+		fail(err)
 	}
 	go w.work(config)
 	for {
 		t, body, err := frames.Next()
 		if err != nil {
-			proc.Vanish(0)
+			proc.Vanish() // no EndFrame: the parent has gone
 		}
 		if err := w.receive(t, body); err != nil {
-			fmt.Fprintf(os.Stderr, "executor: worker: %v\n", err)
-			proc.Vanish(2)
+			fail(err)
 		}
 	}
+}
+
+// fail ends a worker that does not understand its parent.
+func fail(err error) {
+	fmt.Fprintf(os.Stderr, "executor: worker: %v\n", err)
+	os.Exit(2)
 }
 
 func (w *workshop) greet(frames *wire.Reader) (wire.Config, error) {
 	t, body, err := frames.Next()
 	if err != nil {
-		proc.Vanish(0)
+		proc.Vanish()
 	}
 	if t != wire.ConfigFrame {
 		return wire.Config{}, fmt.Errorf("the first frame is of type %d", t)
@@ -140,10 +148,23 @@ func (w *workshop) receive(t wire.Type, body []byte) error {
 		if isCurrent {
 			c.interrupt(remoteError([]byte(m.Cause)))
 		}
+	case wire.StacksFrame:
+		printStacks()
+		os.Exit(2)
+	case wire.EndFrame:
+		os.Exit(0)
 	default:
 		return fmt.Errorf("a frame of type %d", t)
 	}
 	return nil
+}
+
+// printStacks prints the stacks of all goroutines, the one that makes the call
+// among them.
+func printStacks() {
+	const most = 1 << 20
+	buf := make([]byte, most)
+	_, _ = os.Stderr.Write(buf[:runtime.Stack(buf, true)])
 }
 
 // work makes the calls, after the Initializer.
@@ -153,7 +174,7 @@ func (w *workshop) work(config wire.Config) {
 	defer func() {
 		if !hasReturned {
 			r = failure(caught(recover()), "")
-			w.put((&wire.Ready{Error: r.data}).Append(nil), true)
+			w.put((&wire.Ready{Error: r.data}).Append(nil), false)
 		}
 	}()
 	var err error
@@ -165,7 +186,7 @@ func (w *workshop) work(config wire.Config) {
 	if err != nil {
 		ready.Error = failure(err, "").data
 	}
-	w.put(ready.Append(nil), true)
+	w.put(ready.Append(nil), false)
 	w.makeAll()
 }
 
@@ -181,6 +202,7 @@ func (w *workshop) makeAll() {
 	for {
 		m = w.next()
 		if !w.claim(&m) {
+			w.giveBack(&m)
 			continue
 		}
 		began = time.Now()
@@ -202,9 +224,41 @@ func (w *workshop) next() wire.Call {
 			return m
 		}
 		w.calls = nil
+		isWarm := w.isWarm
 		w.mu.Unlock()
-		<-w.come
+		if isWarm {
+			w.restWarm()
+		} else {
+			<-w.come
+		}
 	}
+}
+
+// warmTime is how long the pages of big arguments and results are kept for the
+// next ones: to get new ones takes longer than to fill them.
+const warmTime = time.Second
+
+// restWarm waits for a call, and gives the shared memory back if none comes.
+func (w *workshop) restWarm() {
+	late := time.NewTimer(warmTime)
+	defer late.Stop()
+	select {
+	case <-w.come:
+		return
+	case <-late.C:
+	}
+	isCold := true
+	for slot, area := range map[int][]byte{argsSlot: w.Shared.Args, resultsSlot: w.Shared.Results} {
+		if word := &w.Shared.Slots[slot]; word.CompareAndSwap(0, 1) {
+			w.Shared.Trim(area)
+			word.Store(0)
+		} else {
+			isCold = false // the parent is at it
+		}
+	}
+	w.mu.Lock()
+	w.isWarm = !isCold
+	w.mu.Unlock()
 }
 
 // claim marks that the call starts, unless the parent has taken it back.
@@ -293,10 +347,20 @@ func (w *workshop) answer(m *wire.Call, r result, spent time.Duration) {
 	default:
 		a.Data.Bytes = r.data
 	}
+	frame := a.Append(nil)
+	w.giveBack(m) // after the result, which may be in the same memory
 	w.mu.Lock()
 	isLast := len(w.calls) == 0
+	w.isWarm = w.isWarm || m.Data.Shared || a.Data.Shared
 	w.mu.Unlock()
-	w.put(a.Append(nil), isLast)
+	w.put(frame, !isLast && spent < whileTiny)
+}
+
+// giveBack lets the parent use the memory of a big argument again.
+func (w *workshop) giveBack(m *wire.Call) {
+	if m.Data.Shared && w.Shared != nil {
+		w.Shared.Slots[argsSlot].Store(0)
+	}
 }
 
 // lendResults takes the memory for big results, unless the parent has not yet
@@ -305,41 +369,41 @@ func (w *workshop) lendResults(n int) bool {
 	return w.Shared != nil && n <= len(w.Shared.Results) && w.Shared.Slots[resultsSlot].CompareAndSwap(0, 1)
 }
 
-// put writes a frame: here, if nothing follows or the last write is a while
-// ago; else on another goroutine, which takes what comes meanwhile with it.
-func (w *workshop) put(frame []byte, isLast bool) {
-	const while = 100 * time.Microsecond
+// put sends a frame. A tiny call does not wait for that: a goroutine writes what
+// such calls leave, together. But what took a while is written before the next
+// call starts, so that it is not lost with that one.
+func (w *workshop) put(frame []byte, isTiny bool) {
 	w.out.Lock()
 	w.frames = append(w.frames, frame...)
-	if w.writing {
-		w.out.Unlock()
-		return
-	}
+	isLate := time.Since(w.wrote) > whileTiny
+	isComing := w.writing
 	w.writing = true
-	here := isLast || time.Since(w.wrote) > while
 	w.out.Unlock()
-	if here {
+	switch {
+	case !isTiny || isLate:
 		w.write()
-	} else {
+	case !isComing:
 		go w.write()
 	}
 }
 
-// write writes until nothing is left to write.
+// whileTiny is what a call takes at most whose result may wait for those of
+// others, and how long it may wait.
+const whileTiny = 50 * time.Microsecond
+
+// write writes all frames that are there.
 func (w *workshop) write() {
-	for {
-		w.out.Lock()
-		frames := w.frames
-		w.frames = nil
-		if len(frames) == 0 {
-			w.writing = false
-			w.out.Unlock()
-			return
-		}
-		w.wrote = time.Now()
-		w.out.Unlock()
-		if _, err := w.Results.Write(frames); err != nil {
-			proc.Vanish(0) // the parent has gone
-		}
+	w.writer.Lock()
+	defer w.writer.Unlock()
+	w.out.Lock()
+	frames := w.frames
+	w.frames, w.writing = nil, false
+	w.wrote = time.Now()
+	w.out.Unlock()
+	if len(frames) == 0 {
+		return // another goroutine has written them
+	}
+	if _, err := w.Results.Write(frames); err != nil {
+		proc.Vanish() // the parent has gone
 	}
 }

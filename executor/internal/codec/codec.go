@@ -129,9 +129,9 @@ func (c *Codec[T]) Decode(data []byte) (v T, err error) {
 }
 
 // Alias is Decode for a value that shares memory with data, where the type and
-// the alignment allow it.
+// the alignment allow it. Strings never do: data may change.
 func (c *Codec[T]) Alias(data []byte) (v T, err error) {
-	if c.view == nil {
+	if c.view == nil || c.typ.Kind() == reflect.String {
 		return c.Decode(data)
 	}
 	err = c.view.aliasTo(data, ptr(&v))

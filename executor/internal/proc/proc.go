@@ -215,21 +215,14 @@ func Inherited() (l *Link, ok bool, err error) {
 	if err := l.inherit(rest); err != nil {
 		return nil, true, fmt.Errorf("the variable %s says that this is a worker process, but %w; a parent process sets it, nobody else", marker, err)
 	}
-	parent = os.Getppid()
 	becomeWorker()
 	return l, true, nil
 }
 
 var errNoPipe = errors.New("there is no pipe to a parent")
 
-// parent is the process that has started this worker.
-var parent int
-
-// Vanish ends a worker: with code, if its parent is there to see; with all that
-// it has started, if not.
-func Vanish(code int) {
-	if os.Getppid() != parent {
-		killOwnGroup()
-	}
-	os.Exit(code)
+// Vanish ends a worker whose parent has gone, with all that it has started.
+func Vanish() {
+	killOwnGroup()
+	os.Exit(1) // where there are no groups, or it does not lead its own any more
 }

@@ -81,18 +81,9 @@ func mapShared(f *os.File) *Shared {
 	}
 }
 
-// TrimArgs gives the memory of Args beyond keep back to the system.
-func (s *Shared) TrimArgs(keep int) { s.trim(s.Args, keep) }
-
-// TrimResults gives the memory of Results beyond keep back to the system.
-func (s *Shared) TrimResults(keep int) { s.trim(s.Results, keep) }
-
-func (s *Shared) trim(area []byte, keep int) {
-	keep = (keep + pageSize - 1) / pageSize * pageSize
-	if keep < len(area) {
-		_ = unix.Madvise(area[keep:], unix.MADV_REMOVE)
-	}
-}
+// Trim gives the pages of Args, or of Results, back to the system. What was in
+// them is zero then.
+func (s *Shared) Trim(area []byte) { _ = unix.Madvise(area, unix.MADV_REMOVE) }
 
 // Close unmaps the memory.
 func (s *Shared) Close() {

@@ -35,11 +35,8 @@ func await(*os.Process) {}
 func newShared() *Shared     { return nil }
 func inheritShared() *Shared { return nil }
 
-// TrimArgs gives the memory of Args beyond keep back to the system.
-func (s *Shared) TrimArgs(int) {}
-
-// TrimResults gives the memory of Results beyond keep back to the system.
-func (s *Shared) TrimResults(int) {}
+// Trim gives back the pages of a part of it.
+func (s *Shared) Trim([]byte) {}
 
 // Close unmaps the memory.
 func (s *Shared) Close() {}

@@ -32,6 +32,8 @@ const (
 	ReadyFrame                  // from the worker, after its Initializer
 	CallFrame                   // to the worker
 	CancelFrame                 // to the worker
+	StacksFrame                 // to the worker, without a body: it is to print the stacks of its goroutines and to go
+	EndFrame                    // to the worker, last, without a body: it is to go
 	ResultFrame                 // from the worker
 	endOfTypes
 )
