@@ -137,4 +137,3 @@ func TestTailHasTheBeginningOfACrashAndItsLastLines(t *testing.T) {
 		})
 	}
 }
-

@@ -20,7 +20,11 @@ var levers = []lever{
 	{"executor.Sequential", on(func() closer { return &executor.Sequential{} })},
 	{"executor.ThreadPoolExecutor", on(func() closer { return &executor.ThreadPoolExecutor{} })},
 	{"executor.ThreadPerTask", on(func() closer { return &executor.ThreadPerTask{} })},
+	{"executor.ProcessPoolExecutor", on(func() closer { return &executor.ProcessPoolExecutor{} })},
 }
+
+// A function that runs in other processes is registered.
+func init() { executor.Register(parse) }
 
 // lever is one way to parse files: it returns a report of each, in any order.
 type lever struct {

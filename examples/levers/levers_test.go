@@ -11,9 +11,14 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/gofutures/futures/executor"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	executor.WorkerMain()
+	goleak.VerifyTestMain(m)
+}
 
 // write writes a file of a tree and returns its path.
 func write(t *testing.T, folder, name, content string) string {

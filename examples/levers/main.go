@@ -14,6 +14,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+
+	"github.com/gofutures/futures/executor"
 )
 
 const usage = `usage: levers [-v] [folder]
@@ -42,9 +44,12 @@ The cost
   All files are read once before the first lever, so that no lever pays for the
   disk. Speed-up is the wall time of the plain loop divided by that of the lever.
   On Linux, memory is the peak of the resident memory of this process while the
-  lever worked, which the kernel counts. Where it does not, it is the memory that
-  the Go runtime holds, looked at every few milliseconds, so a short peak may be
-  missed. The head of the column says which.
+  lever worked, which the kernel counts, plus the peak of each of its worker
+  processes, if it has any. What processes share, such as the program's code, is
+  counted for each. Where the kernel does not count, it is the memory that the
+  Go runtime of this process holds, looked at every few milliseconds, so a short
+  peak may be missed, and workers are not in it. The head of the column says
+  which.
 
 Exit status
   0    all levers gave the same answer, also if files failed
@@ -54,6 +59,7 @@ Exit status
 `
 
 func main() {
+	executor.WorkerMain() // does not return in a worker process
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program the hard way
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))

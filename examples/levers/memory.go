@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// gauge measures the peak of this process's memory.
+// gauge measures the peak of the memory that a lever needs.
 type gauge struct {
 	head  string                      // what it measures: the head of the column
 	start func() (peak func() uint64) // peak is called once, at the end; 0: not known
@@ -14,10 +14,13 @@ type gauge struct {
 
 // newGauge returns the best gauge that there is here.
 func newGauge() gauge {
-	if resetPeak() == nil {
-		return gauge{"peak memory (resident)", residentPeak}
+	if resetPeak() != nil {
+		return gauge{"peak memory (this process, Go runtime, sampled)", sampledPeak}
 	}
-	return gauge{"peak memory (Go runtime, sampled)", sampledPeak}
+	if _, err := children(); err != nil {
+		return gauge{"peak memory (this process, resident)", residentPeak}
+	}
+	return gauge{"peak memory (resident, with workers)", residentPeakOfAll}
 }
 
 // residentPeak lets the kernel watch.
@@ -25,34 +28,69 @@ func residentPeak() (peak func() uint64) {
 	if resetPeak() != nil {
 		return func() uint64 { return 0 } // better none than that of the lever before
 	}
-	return readPeak
+	return func() uint64 { return readPeak("self") }
 }
 
-// sampleEvery is how often sampledPeak looks. A look costs some microseconds.
-const sampleEvery = 5 * time.Millisecond
+// residentPeakOfAll adds the peaks of the worker processes. The kernel forgets
+// the peak of a process that has ended, so each is read again and again: what a
+// worker took in the last moment of its life may be missed. The sum is at least
+// the peak of the sum.
+func residentPeakOfAll() (peak func() uint64) {
+	own := residentPeak()
+	workers := make(map[string]uint64) // by process number
+	stop := every(visitEvery, func() {
+		pids, _ := children()
+		for _, pid := range pids {
+			workers[pid] = max(workers[pid], readPeak(pid))
+		}
+	})
+	return func() uint64 {
+		stop()
+		sum := own()
+		for _, peak := range workers {
+			sum += peak
+		}
+		return sum
+	}
+}
 
-// sampledPeak looks at the memory of the Go runtime again and again, on a
-// goroutine that has ended when peak returns.
+// sampledPeak looks at the memory of the Go runtime again and again.
 func sampledPeak() (peak func() uint64) {
-	stop := make(chan struct{})
 	highest := goMemory()
+	stop := every(sampleEvery, func() { highest = max(highest, goMemory()) })
+	return func() uint64 {
+		stop()
+		return max(highest, goMemory())
+	}
+}
+
+// How often a look is taken. One at the Go runtime costs some microseconds, one
+// at the worker processes a third of a millisecond.
+const (
+	sampleEvery = 5 * time.Millisecond
+	visitEvery  = 25 * time.Millisecond
+)
+
+// every calls look again and again, on a goroutine that has ended when stop
+// returns.
+func every(interval time.Duration, look func()) (stop func()) {
+	stopped := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		tick := time.NewTicker(sampleEvery)
+		tick := time.NewTicker(interval)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-				highest = max(highest, goMemory())
-			case <-stop:
+				look()
+			case <-stopped:
 				return
 			}
 		}
 	})
-	return func() uint64 {
-		close(stop)
+	return func() {
+		close(stopped)
 		watching.Wait()
-		return max(highest, goMemory())
 	}
 }
 

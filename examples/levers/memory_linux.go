@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // resetPeak makes the kernel forget the peak of the resident memory so far. A
@@ -18,9 +21,10 @@ func resetPeak() error {
 	return err
 }
 
-// readPeak returns the peak of the resident memory since resetPeak, in bytes.
-func readPeak() uint64 {
-	status, err := os.ReadFile("/proc/self/status")
+// readPeak returns the peak of the resident memory of a process, in bytes: since
+// its start, or since resetPeak. It is 0 if the process has ended.
+func readPeak(pid string) uint64 {
+	status, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		return 0
 	}
@@ -31,4 +35,18 @@ func readPeak() uint64 {
 		return 0
 	}
 	return kib << 10
+}
+
+// children returns the numbers of the processes that this one has started. The
+// kernel lists them by the thread that did, if it was built to list them.
+func children() (pids []string, err error) {
+	files, err := filepath.Glob("/proc/self/task/*/children")
+	if len(files) == 0 {
+		return nil, errors.Join(errors.ErrUnsupported, err)
+	}
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // of a thread that has ended, there is none
+		pids = append(pids, strings.Fields(string(text))...)
+	}
+	return pids, nil
 }

@@ -7,4 +7,6 @@ import "errors"
 // resetPeak says that nobody but ourselves watches here.
 func resetPeak() error { return errors.ErrUnsupported }
 
-func readPeak() uint64 { return 0 }
+func readPeak(string) uint64 { return 0 }
+
+func children() ([]string, error) { return nil, errors.ErrUnsupported }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gofutures/futures/executor"
 )
 
 // much is enough memory to tell from what a test needs by itself.
@@ -41,6 +44,32 @@ func TestSampledPeakSeesWhatIsGivenBackBeforeTheEnd(t *testing.T) {
 			t.Errorf("peak is %d and at the end it is %d; want the peak to have the %d that were taken in between", high, left, much)
 		}
 	})
+}
+
+func init() { executor.Register(takeMuch) }
+
+// takeMuch needs memory in another process, long enough for a gauge to see it.
+func takeMuch(ctx context.Context, n int) (int, error) {
+	b := take(n)
+	time.Sleep(4 * visitEvery)
+	return len(b), nil
+}
+
+func TestPeakHasThatOfEveryWorker(t *testing.T) {
+	if _, err := children(); err != nil || resetPeak() != nil {
+		t.Skip("the memory of other processes is not to be seen here")
+	}
+	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
+	defer ex.Close()
+	debug.FreeOSMemory()
+	own, all := residentPeak(), residentPeakOfAll()
+	two, err := executor.MapSlice(t.Context(), ex, takeMuch, []int{much, much}, executor.ChunkSize(1))
+	if err != nil || len(two) != 2 {
+		t.Fatalf("MapSlice = %v, %v; want two workers that took %d", two, err, much)
+	}
+	if own, all := own(), all(); all < own+2*much {
+		t.Errorf("peak is %d, of which %d of this process; want the %d of each of two workers in it too", all, own, much)
+	}
 }
 
 // take returns n bytes, with each page touched.
