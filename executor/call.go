@@ -140,7 +140,11 @@ func (c *Call) Reject(err error) bool {
 // cancelled, now or before: then it never starts. A running call sees its ctx
 // end, and nothing else: it ends when its function returns.
 func (c *Call) Cancel() bool {
-	if c.withdraw(cancelled) {
+	state := cancelled
+	if c.ctx != nil && c.ctx.Err() != nil {
+		state = expired // which the error is to say
+	}
+	if c.withdraw(state) {
 		c.callBack()
 		return true
 	}
@@ -196,6 +200,12 @@ func (c *Call) withdraw(state uint32) bool {
 	}
 	return true
 }
+
+// Context returns the ctx of the call: it hands on the values and the end of the
+// ctx of Submit, and ends when Cancel asks the call to stop after it has started.
+// Run gives the function such a ctx by itself; Context is for executors that make
+// calls elsewhere, to make them end there.
+func (c *Call) Context() context.Context { return (*callContext)(c) }
 
 // Done returns a channel that is closed when the call has ended.
 func (c *Call) Done() <-chan struct{} {

@@ -68,12 +68,17 @@ func (k *chunk[In, Out]) complete(r result) {
 			sent = append(sent, i)
 		}
 	}
-	n, err := decodeMany(k.fn, r, len(sent), func(i int, value Out, err error) { k.value[sent[i]] = outcome[Out]{value, err} })
+	out := make([]Out, len(sent))
+	n, err := decodeMany(k.fn, r, out, func(i int, err error) { k.value[sent[i]].err = err })
 	if err == nil && n < len(sent) {
 		err = errMalformed(k.name())
 	}
 	if err != nil {
 		k.call.fail(err)
+		return
+	}
+	for i, value := range out {
+		k.value[sent[i]].value = value
 	}
 }
 

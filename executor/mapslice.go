@@ -280,16 +280,13 @@ func (b *bulk[In, Out]) takeBack(r *bulkRunner[In, Out]) (lo, hi int) {
 }
 
 func (r *bulkRunner[In, Out]) complete(res result) {
-	b, n := r.bulk, r.hi-r.lo
-	_, err := decodeMany(b.fn, res, n, func(i int, value Out, err error) {
-		if err != nil {
-			b.fail(r.lo+i, err)
-			return
-		}
-		b.out[r.lo+i] = value
-		b.made.Add(1)
+	b, failed := r.bulk, 0
+	n, err := decodeMany(b.fn, res, b.out[r.lo:r.hi], func(i int, err error) {
+		failed++
+		b.fail(r.lo+i, err)
 	})
 	if err != nil {
 		r.call.fail(err)
 	}
+	b.made.Add(int64(n - failed))
 }

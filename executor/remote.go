@@ -26,11 +26,11 @@ type result struct {
 type resultKind byte
 
 const (
-	lost     resultKind = iota // nothing came
-	returned                   // data is the value
-	failed                     // data is a failure
-	numbers                    // of a chunk: data is the values, which are of one size
-	outcomes                   // of a chunk: data is a result for each item that was made
+	lost      resultKind = iota // nothing came
+	returned                    // data is the value
+	wentWrong                   // data is a failure
+	values                      // of a chunk: data is what each item that was made returned
+	outcomes                    // of a chunk: data is a result for each item that was made
 )
 
 // stopAtError is a flag of a chunk, its first byte: no item is made after one
@@ -44,6 +44,7 @@ const stopAtError = 1
 //	name, data, err := c.Encode()   // err: Reject the call with it
 //	...                             // send both
 //	c.Start()                       // when the call starts there
+//	...                             // tell it when c.Context() ends
 //	c.Complete(result, err)         // what Invoke returned there
 //
 // The error matches [ErrNotRegistered] if the function was not registered; or
@@ -164,13 +165,18 @@ func encodeMany[In, Out any](fn Func[In, Out], items []In, flags byte, limit int
 	if err != nil {
 		return parcel{}, err
 	}
-	size := r.in.Size()
-	data := make([]byte, 0, 1+min(max(8, size)*len(items), limit))
+	if size := r.in.Size(); size > 0 {
+		items = items[:min(len(items), max(1, limit/size))]
+	}
+	if numbers, ok := r.in.ViewAll(items); ok {
+		return parcel{fn: r, n: len(items), data: append([]byte{flags}, numbers...)}, nil
+	}
+	data := make([]byte, 0, 1+min(max(8, r.in.Size())*len(items), limit))
 	data = append(data, flags)
 	n := 0
-	for i, item := range items {
+	for i := range items {
 		before := len(data)
-		if data, err = appendItem(data, r.in, size, item); err != nil {
+		if data, err = appendItem(data, r.in, &items[i]); err != nil {
 			if failed(i, fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err)) {
 				continue
 			}
@@ -185,18 +191,16 @@ func encodeMany[In, Out any](fn Func[In, Out], items []In, flags byte, limit int
 	return parcel{fn: r, n: n, data: data}, nil
 }
 
-func appendItem[T any](b []byte, c *codec.Codec[T], size int, item T) ([]byte, error) {
-	if size > 0 {
-		return c.Append(b, item)
+// appendItem appends an item of a chunk: behind its length, unless all items
+// have the same.
+func appendItem[T any](b []byte, c *codec.Codec[T], item *T) ([]byte, error) {
+	if c.Size() > 0 {
+		return c.AppendAt(b, item)
 	}
-	if data, ok := c.View(item); ok {
+	if data, ok := c.View(*item); ok {
 		return wire.AppendItem(b, data, data == nil), nil
 	}
-	data, err := c.Append(nil, item)
-	if err != nil {
-		return b, err
-	}
-	return wire.AppendItem(b, data, false), nil
+	return wire.AppendItemWith(b, func(b []byte) ([]byte, error) { return c.AppendAt(b, item) })
 }
 
 func (r *registered[In, Out]) call(ctx context.Context, n int, data []byte, res *result) {
@@ -238,11 +242,11 @@ func (r *registered[In, Out]) encode(value Out, err error) result {
 func (r *registered[In, Out]) decode(res result, value *Out) (err error) {
 	switch res.kind {
 	case returned:
-		if *value, err = r.out.Decode(res.data); err != nil {
+		if err = r.out.DecodeTo(res.data, value); err != nil {
 			err = fmt.Errorf("executor: the result of %s: %w", r.about_.name, err)
 		}
 		return err
-	case failed:
+	case wentWrong:
 		return remoteError(res.data)
 	}
 	return errMalformed(r.about_.name)
@@ -255,25 +259,23 @@ func errMalformed(name string) error {
 // manyCalls is a chunk that is being made.
 type manyCalls[In, Out any] struct {
 	*registered[In, Out]
-	ctx  context.Context
-	stop bool
-	in   []In
-	res  *result
-	size int // of a result, if all have the same
+	ctx      context.Context
+	stop     bool // at an error, or at the end of ctx
+	in       []In
+	values   []Out // of the items so far, if all have returned one
+	outcomes []byte
+	failed   bool // not all have: outcomes is what came of the items
 }
 
 func (r *registered[In, Out]) callMany(ctx context.Context, n int, data []byte, res *result) {
-	m := manyCalls[In, Out]{registered: r, ctx: ctx, res: res, size: r.out.Size()}
-	var err error
-	if m.in, err = r.decodeItems(n, data); err != nil {
+	in, err := r.decodeItems(n, data)
+	if err != nil {
 		*res = failure(fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err), r.about_.source)
 		return
 	}
-	m.stop = data[0]&stopAtError != 0
-	*res = result{kind: outcomes, data: []byte{}}
-	if m.size > 0 {
-		*res = result{kind: numbers, data: make([]byte, 0, n*m.size)}
-	}
+	m := manyCalls[In, Out]{registered: r, ctx: ctx, stop: data[0]&stopAtError != 0, in: in, values: make([]Out, 0, n)}
+	// Deferred, because an item may end this goroutine.
+	defer func() { *res = m.result() }()
 	m.callFrom(0)
 }
 
@@ -286,26 +288,19 @@ func (r *registered[In, Out]) decodeItems(n int, data []byte) ([]In, error) {
 	if n > len(data) || size > 0 && n*size != len(data) {
 		return nil, fmt.Errorf("%d bytes cannot be %d items", len(data), n)
 	}
-	items := make([]In, 0, n)
-	if size > 0 {
-		for ; len(data) > 0; data = data[size:] {
-			item, err := r.in.Decode(data[:size])
-			if err != nil {
-				return nil, err
-			}
-			items = append(items, item)
-		}
+	items := make([]In, n)
+	if r.in.DecodeAll(data, items) {
 		return items, nil
 	}
-	for item, err := range wire.Items(data, n) {
+	i := 0
+	for item, err := range wire.Items(data, n, size) {
 		if err != nil {
 			return nil, err
 		}
-		value, err := r.in.Alias(item)
-		if err != nil {
-			return nil, fmt.Errorf("item %d of a chunk: %w", len(items), err)
+		if err := r.in.DecodeTo(item, &items[i]); err != nil {
+			return nil, fmt.Errorf("item %d of a chunk: %w", i, err)
 		}
-		items = append(items, value)
+		i++
 	}
 	return items, nil
 }
@@ -316,77 +311,126 @@ func (r *registered[In, Out]) decodeItems(n int, data []byte) ([]In, error) {
 func (m *manyCalls[In, Out]) callFrom(i int) {
 	defer func() {
 		if i < len(m.in) {
-			var none Out
-			if i++; m.keep(i-1, none, caught(recover())) {
+			if i++; m.fail(caught(recover())) {
 				m.callFrom(i)
 			}
 		}
 	}()
-	for i < len(m.in) {
+	for more := true; more && i < len(m.in); i++ {
 		value, err := m.fn(m.ctx, m.in[i])
-		i++
-		if !m.keep(i-1, value, err) {
-			i = len(m.in)
-		}
-	}
-}
-
-// keep keeps what came of item i, and reports whether to make the next.
-func (m *manyCalls[In, Out]) keep(i int, value Out, err error) bool {
-	if err == nil && m.res.kind == numbers {
-		m.res.data, err = m.out.Append(m.res.data, value)
 		if err == nil {
-			return !m.stop || m.ctx.Err() == nil
+			more = m.keep(value)
+		} else {
+			more = m.fail(err)
+		}
+		if !more {
+			m.in = m.in[:i+1] // there is nothing to go on with
 		}
 	}
-	m.spell()
-	r := m.encode(value, err)
-	m.res.data = wire.AppendOutcome(m.res.data, byte(r.kind), r.data, r.data == nil)
-	return !m.stop || r.kind == returned && m.ctx.Err() == nil
 }
 
-// spell makes outcomes of the numbers that are there: not all items have one.
+// keep keeps what an item returned, and reports whether to make the next.
+func (m *manyCalls[In, Out]) keep(value Out) bool {
+	if m.failed {
+		m.add(m.encode(value, nil))
+	} else {
+		m.values = append(m.values, value)
+	}
+	return !m.stop || m.ctx.Err() == nil
+}
+
+// fail keeps the error of an item, and reports whether to make the next.
+func (m *manyCalls[In, Out]) fail(err error) bool {
+	m.spell()
+	var none Out
+	m.add(m.encode(none, err))
+	return !m.stop
+}
+
+func (m *manyCalls[In, Out]) add(r result) {
+	m.outcomes = wire.AppendOutcome(m.outcomes, byte(r.kind), r.data, r.data == nil)
+}
+
+// spell makes outcomes of the values that are there: not all items have one.
 func (m *manyCalls[In, Out]) spell() {
-	if m.res.kind != numbers {
+	if m.failed {
 		return
 	}
-	values := m.res.data
-	*m.res = result{kind: outcomes}
-	for ; len(values) > 0; values = values[m.size:] {
-		m.res.data = wire.AppendOutcome(m.res.data, byte(returned), values[:m.size], false)
+	m.failed = true
+	for _, value := range m.values {
+		m.add(m.encode(value, nil))
 	}
+	m.values = nil
 }
 
-// decodeMany hands over what came of a chunk of n calls of fn, and returns for
-// how many there was something: less than n if the chunk was to stop at an
-// error, or at the end of its ctx.
-func decodeMany[In, Out any](fn Func[In, Out], res result, n int, each func(i int, value Out, err error)) (int, error) {
+// result returns what came of the chunk.
+func (m *manyCalls[In, Out]) result() result {
+	if !m.failed {
+		if data, ok := m.encodeValues(); ok {
+			return result{values, data}
+		}
+		m.spell() // one cannot be encoded
+	}
+	return result{outcomes, m.outcomes}
+}
+
+func (m *manyCalls[In, Out]) encodeValues() (data []byte, ok bool) {
+	if data, ok = m.out.ViewAll(m.values); ok {
+		return data, true
+	}
+	data = make([]byte, 0, max(8, m.out.Size())*len(m.values))
+	var err error
+	for i := range m.values {
+		if data, err = appendItem(data, m.out, &m.values[i]); err != nil {
+			return nil, false
+		}
+	}
+	return data, true
+}
+
+// decodeMany decodes what came of a chunk of calls of fn into out, and returns
+// for how many there was something: less than len(out) if the chunk was to stop
+// at an error, or at the end of its ctx. An item that failed is told to failed.
+func decodeMany[In, Out any](fn Func[In, Out], res result, out []Out, failed func(i int, err error)) (n int, err error) {
 	r, err := find(fn)
 	if err != nil {
 		return 0, err
 	}
-	size := r.out.Size()
-	switch {
-	case res.kind == failed:
-		return 0, remoteError(res.data)
-	case res.kind == numbers && size > 0 && len(res.data)%size == 0 && len(res.data) <= n*size:
-		for i := range len(res.data) / size {
-			value, err := r.out.Decode(res.data[i*size : (i+1)*size])
-			each(i, value, err)
-		}
-		return len(res.data) / size, nil
-	case res.kind != outcomes:
+	switch res.kind {
+	case lost:
 		return 0, errMalformed(r.about_.name)
+	case wentWrong:
+		return 0, remoteError(res.data)
+	case values:
+		return r.decodeValues(res.data, out, failed)
 	}
-	i := 0
 	for o, err := range wire.Outcomes(res.data) {
-		if err != nil || i == n {
-			return i, errMalformed(r.about_.name)
+		if err != nil || n == len(out) {
+			return n, errMalformed(r.about_.name)
 		}
-		var value Out
-		err = r.decode(result{resultKind(o.Kind), o.Data}, &value)
-		each(i, value, err)
-		i++
+		if err := r.decode(result{resultKind(o.Kind), o.Data}, &out[n]); err != nil {
+			failed(n, err)
+		}
+		n++
 	}
-	return i, nil
+	return n, nil
+}
+
+// decodeValues decodes what the items of a chunk returned, of which none has
+// failed.
+func (r *registered[In, Out]) decodeValues(data []byte, out []Out, failed func(i int, err error)) (n int, err error) {
+	size := r.out.Size()
+	if size > 0 && len(data)%size == 0 && len(data)/size <= len(out) && r.out.DecodeAll(data, out[:len(data)/size]) {
+		return len(data) / size, nil
+	}
+	for item, err := range wire.AllItems(data, size) {
+		if err != nil || n == len(out) {
+			return n, errMalformed(r.about_.name)
+		}
+		if err := r.decode(result{returned, item}, &out[n]); err != nil {
+			failed(n, err)
+		}
+		n++
+	}
+	return n, nil
 }

@@ -56,7 +56,7 @@ func failure(err error, source string) result {
 	if encErr != nil {
 		data, _ = failureCodec.Append(nil, failureMessage{Type: "error", Message: "executor: an error that cannot cross: " + encErr.Error()})
 	}
-	return result{failed, data}
+	return result{wentWrong, data}
 }
 
 // describe puts err into words. A panic that is the value of a panic, and so

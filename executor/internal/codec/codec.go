@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"unsafe"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -20,15 +21,17 @@ import (
 // Codec encodes and decodes values of type T. It is safe for many goroutines.
 //
 // Numbers and bools are their little-endian memory, and so are strings, []byte
-// and slices of numbers, behind each other and without a length. All else is
-// CBOR.
+// and slices of numbers, without a length. Structs and arrays of such things are
+// one behind the other. All else is CBOR.
 type Codec[T any] struct {
-	size      int     // of every value, for numbers and bools
-	view      *viewer // for strings and slices of numbers
-	plain     bool    // no marshaler is in the type
-	recursive bool    // a value may have a cycle
-	typ       reflect.Type
-	describe  string
+	size     int     // of every encoding, 0 if they differ
+	isNumber bool    // or a bool
+	view     *viewer // for strings and slices of numbers
+	plan     *plan   // for structs and arrays that need no CBOR
+	plain    bool    // no marshaler is in the type
+	careful  bool    // values have to be checked
+	typ      reflect.Type
+	describe string
 }
 
 var cache sync.Map // of *Codec[T], by reflect.Type
@@ -41,12 +44,12 @@ func For[T any]() (*Codec[T], error) {
 		return c.(*Codec[T]), nil
 	}
 	c := &Codec[T]{typ: typ, plain: true}
-	if isNumber(typ) || typ.Kind() == reflect.Bool {
-		c.size = int(typ.Size())
+	if isNumber(typ) || typ.Kind() == reflect.Bool && !marshals(typ) {
+		c.size, c.isNumber = int(typ.Size()), true
 	} else {
 		c.view = newViewer(typ)
 	}
-	if c.size > 0 || c.view != nil {
+	if c.isNumber || c.view != nil {
 		c.describe = typ.Kind().String()
 		if typ.Kind() == reflect.Slice {
 			c.describe = "[]" + typ.Elem().Kind().String()
@@ -56,7 +59,12 @@ func For[T any]() (*Codec[T], error) {
 		if err := s.visit(typ, typ.String()); err != nil {
 			return nil, err
 		}
-		c.plain, c.recursive, c.describe = !s.marshals, s.recursive, s.text.String()
+		c.plain, c.careful, c.describe = !s.marshals, s.careful, s.text.String()
+		if c.plan = planOf(typ); c.plan != nil {
+			c.size = c.plan.size
+		} else if s.needsRaw != nil {
+			return nil, s.needsRaw
+		}
 	}
 	actual, _ := cache.LoadOrStore(typ, c)
 	return actual.(*Codec[T]), nil
@@ -65,8 +73,7 @@ func For[T any]() (*Codec[T], error) {
 // Plain reports whether encoding and decoding run no code of the user's.
 func (c *Codec[T]) Plain() bool { return c.plain }
 
-// Size is the length of every encoding of a number or a bool, and 0 for all
-// other types.
+// Size is the length of every encoding, and 0 if they differ.
 func (c *Codec[T]) Size() int { return c.size }
 
 // Describe returns a text that is the same for types that encode alike.
@@ -79,18 +86,32 @@ func (c *Codec[T]) View(v T) (data []byte, ok bool) {
 	if c.view == nil {
 		return nil, false
 	}
-	return viewOf(c.view, &v), true
+	return c.view.memory(ptr(&v)), true
+}
+
+// ViewAll returns the memory of numbers itself as their encodings, behind each
+// other. ok is false for other types.
+func (c *Codec[T]) ViewAll(items []T) (data []byte, ok bool) {
+	if !c.isNumber || isBigEndian {
+		return nil, false
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(items))), len(items)*c.size), true
 }
 
 // Append appends the encoding of v to b. If it cannot, it returns b as it was.
-func (c *Codec[T]) Append(b []byte, v T) ([]byte, error) {
+func (c *Codec[T]) Append(b []byte, v T) ([]byte, error) { return c.AppendAt(b, &v) }
+
+// AppendAt is Append for what v points to.
+func (c *Codec[T]) AppendAt(b []byte, v *T) ([]byte, error) {
 	switch {
-	case c.size > 0:
-		return appendNumber(b, &v), nil
+	case c.isNumber:
+		return appendNumber(b, v), nil
 	case c.view != nil:
-		return append(b, viewOf(c.view, &v)...), nil
+		return append(b, c.view.memory(ptr(v))...), nil
+	case c.plan != nil:
+		return c.plan.append(b, ptr(v)), nil
 	}
-	data, err := c.marshal(v)
+	data, err := c.marshal(*v)
 	if err != nil {
 		return b, err
 	}
@@ -103,8 +124,8 @@ func (c *Codec[T]) marshal(v T) (data []byte, err error) {
 			data, err = nil, fmt.Errorf("cannot encode a %v: its marshaler panicked: %v", c.typ, p)
 		}
 	}()
-	if c.recursive {
-		if err := checkCycles(reflect.ValueOf(&v).Elem()); err != nil {
+	if c.careful {
+		if err := check(reflect.ValueOf(&v).Elem()); err != nil {
 			return nil, fmt.Errorf("cannot encode a %v: %w", c.typ, err)
 		}
 	}
@@ -118,14 +139,49 @@ func (c *Codec[T]) marshal(v T) (data []byte, err error) {
 // Decode returns a fresh value that shares no memory with data. It takes
 // memory in proportion to data.
 func (c *Codec[T]) Decode(data []byte) (v T, err error) {
+	err = c.DecodeTo(data, &v)
+	return v, err
+}
+
+// DecodeTo is Decode into a value that is zero, and stays so if there is an
+// error.
+func (c *Codec[T]) DecodeTo(data []byte, v *T) (err error) {
 	switch {
-	case c.size > 0:
-		return decodeNumber[T](c, data)
+	case c.isNumber:
+		*v, err = decodeNumber[T](c, data)
 	case c.view != nil:
-		err := c.view.copyTo(data, ptr(&v))
-		return v, err
+		err = c.view.copyTo(data, ptr(v))
+	case c.plan != nil:
+		err = c.follow(data, v)
+	default:
+		*v, err = c.unmarshal(data)
 	}
-	return c.unmarshal(data)
+	return err
+}
+
+// follow decodes data as the plan says.
+func (c *Codec[T]) follow(data []byte, v *T) error {
+	rest, err := c.plan.decode(data, ptr(v))
+	if err == nil && len(rest) > 0 {
+		err = errLength
+	}
+	if err != nil {
+		var none T
+		*v = none
+		return fmt.Errorf("cannot decode a %v: %w", c.typ, err)
+	}
+	return nil
+}
+
+// DecodeAll decodes numbers that are behind each other into items, as many as
+// there are. ok is false for other types.
+func (c *Codec[T]) DecodeAll(data []byte, items []T) (ok bool) {
+	memory, ok := c.ViewAll(items)
+	if !ok || c.typ.Kind() == reflect.Bool || len(memory) != len(data) {
+		return false
+	}
+	copy(memory, data)
+	return true
 }
 
 // Alias is Decode for a value that shares memory with data, where the type and
@@ -163,6 +219,8 @@ var encMode = func() cbor.EncMode {
 		InfConvert: cbor.InfConvertNone,
 		Time:       cbor.TimeRFC3339Nano,
 		TimeTag:    cbor.EncTagRequired,
+		// What a user's MarshalCBOR returns must be what the decoder takes.
+		IndefLength: cbor.IndefLengthForbidden,
 	}.EncMode()
 	if err != nil {
 		panic(err)

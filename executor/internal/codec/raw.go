@@ -85,15 +85,16 @@ type header struct {
 	len, cap int
 }
 
-func viewOf[T any](w *viewer, v *T) []byte {
+// memory returns that of a string, or of a slice: nil for a nil one.
+func (w *viewer) memory(v unsafe.Pointer) []byte {
 	if w.typ.Kind() == reflect.String {
-		s := *(*string)(unsafe.Pointer(v))
+		s := *(*string)(v)
 		if s == "" {
 			return []byte{}
 		}
 		return unsafe.Slice(unsafe.StringData(s), len(s))
 	}
-	h := (*header)(unsafe.Pointer(v))
+	h := (*header)(v)
 	if h.data == nil {
 		return nil
 	}

@@ -89,6 +89,9 @@ func parseHead(b []byte) (n int, t Type, err error) {
 	if t = Type(b[4]); t == 0 || t >= endOfTypes {
 		return 0, 0, fmt.Errorf("%w: its type is %d", ErrProtocol, t)
 	}
+	if (t == StacksFrame || t == EndFrame) && length != 1 {
+		return 0, 0, fmt.Errorf("%w: one of type %d has a body", ErrProtocol, t)
+	}
 	return int(length), t, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -325,22 +326,60 @@ func (p *parser) item() []byte {
 	return p.take(n - 1)
 }
 
+// AppendItemWith appends an item of a chunk that encode appends to what it is
+// given. If encode fails, b comes back as it was.
+func AppendItemWith(b []byte, encode func([]byte) ([]byte, error)) ([]byte, error) {
+	start := len(b)
+	longer, err := encode(append(b, 0)) // most lengths take one byte
+	if err != nil {
+		return b, err
+	}
+	n := len(longer) - start - 1
+	if n+1 < 0x80 {
+		longer[start] = byte(n + 1)
+		return longer, nil
+	}
+	var head [binary.MaxVarintLen64]byte
+	return slices.Replace(longer, start, start+1, head[:binary.PutUvarint(head[:], uint64(n)+1)]...), nil
+}
+
 // Items returns the n items of a chunk, a nil one for nil, and an error where
-// data is not that.
-func Items(data []byte, n int) iter.Seq2[[]byte, error] {
+// data is not that. If size is not 0, it is that of each item, and they have no
+// length of their own.
+func Items(data []byte, n, size int) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		p := parser{b: data}
-		for range n {
-			item := p.item()
-			if p.bad {
+		i := 0
+		for item, err := range AllItems(data, size) {
+			if i++; i > n {
 				break
+			}
+			if !yield(item, err) || err != nil {
+				return
+			}
+		}
+		if i != n {
+			yield(nil, fmt.Errorf("%w: a chunk does not have %d items", ErrProtocol, n))
+		}
+	}
+}
+
+// AllItems returns the items of a chunk, however many there are.
+func AllItems(data []byte, size int) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for p := (parser{b: data}); len(p.b) > 0; {
+			var item []byte
+			if size > 0 {
+				item = p.take(uint64(size))
+			} else {
+				item = p.item()
+			}
+			if p.bad {
+				yield(nil, p.end("chunk"))
+				return
 			}
 			if !yield(item, nil) {
 				return
 			}
-		}
-		if err := p.end("chunk"); err != nil {
-			yield(nil, err)
 		}
 	}
 }
