@@ -144,17 +144,22 @@ func (c *Call) Cancel() bool {
 	if c.ctx != nil && c.ctx.Err() != nil {
 		state = expired // which the error is to say
 	}
-	if c.withdraw(state) {
-		c.callBack()
-		return true
+	for {
+		if c.withdraw(state) {
+			c.callBack()
+			return true
+		}
+		switch c.state.Load() {
+		case pending, running: // pending: where it runs, it has started
+			if c.interrupt(ErrCancelled) {
+				return false
+			}
+		case cancelled, expired:
+			return true
+		default:
+			return false
+		}
 	}
-	switch c.state.Load() {
-	case pending, running: // pending: where it runs, it has started
-		c.interrupt(ErrCancelled)
-	case cancelled, expired:
-		return true
-	}
-	return false
 }
 
 // drop is Cancel for those who must not run callbacks, and who leave a running
@@ -179,11 +184,7 @@ func (c *Call) callBack() {
 // and reports whether it did. Everybody who waits is awake when it returns;
 // callbacks are left to the caller.
 func (c *Call) withdraw(state uint32) bool {
-	if c.intake != nil && c.intake.processes != nil {
-		if !c.intake.processes.withdraw(c, state) {
-			return false
-		}
-	} else if !c.state.CompareAndSwap(pending, state) {
+	if c.intake != nil && !c.intake.stop(c, state) || c.intake == nil && !c.state.CompareAndSwap(pending, state) {
 		return false
 	}
 	if c.body != nil {

@@ -131,14 +131,14 @@ func (c *Call) build() context.Context {
 	return ctx
 }
 
-// interrupt ends the ctx of a running call.
-func (c *Call) interrupt(cause error) {
+// interrupt ends the ctx of a running call. It returns false if the call does not
+// run any more, and will run again.
+func (c *Call) interrupt(cause error) bool {
 	switch {
 	case c.ctx == nil:
-		return // a promise has none
+		return true // a promise has none
 	case c.intake != nil && c.intake.processes != nil:
-		c.intake.processes.interrupt(c, cause)
-		return
+		return c.intake.processes.interrupt(c, cause)
 	}
 	c.build()
 	x := c.extra.Load()
@@ -146,6 +146,7 @@ func (c *Call) interrupt(cause error) {
 	cancel := x.rare.cancel
 	x.mu.Unlock()
 	cancel(cause)
+	return true
 }
 
 func (cc *callContext) Deadline() (time.Time, bool) {

@@ -49,7 +49,10 @@ var (
 // PanicError is the error of a call that panicked. A panic with an error
 // value is matched by errors.Is and errors.As through the PanicError.
 type PanicError struct {
-	Value any    // what the function panicked with; a *runtime.PanicNilError for panic(nil)
+	// Value is what the function panicked with; a *runtime.PanicNilError for
+	// panic(nil). From another process, it is a string, an int, an error, or
+	// the text of anything else, as fmt.Sprint has it.
+	Value any
 	Stack []byte // of the goroutine that panicked, as debug.Stack formats it
 }
 

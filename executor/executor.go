@@ -130,8 +130,10 @@ func (t *closure[Out]) run(ctx context.Context) {
 func (t *closure[Out]) forget()      { t.fn = nil }
 func (t *closure[Out]) name() string { return funcName(t.fn) }
 
-func (t *closure[Out]) encode() (parcel, error) { return parcel{}, notRegistered(t.fn) }
-func (t *closure[Out]) complete(result)         {}
+func (t *closure[Out]) encode() (parcel, error) {
+	return parcel{}, fmt.Errorf("%w: Go: %s runs in this process only; use Submit with a registered function", ErrNotRegistered, funcName(t.fn))
+}
+func (t *closure[Out]) complete(result) {}
 
 // keep keeps what the function of the call returned.
 func (f *Future[T]) keep(value T, err error) {

@@ -85,7 +85,7 @@ func (in *intake) withdrawn(c *Call) {
 
 // refuse ends a call that was taken, and has not started, with err.
 func (in *intake) refuse(c *Call, err error) {
-	if !c.state.CompareAndSwap(pending, settling) {
+	if !in.stop(c, settling) {
 		return
 	}
 	c.fail(err)
@@ -93,6 +93,15 @@ func (in *intake) refuse(c *Call, err error) {
 	in.withdrawn(c)
 	c.publish(refused)
 	in.leave()
+}
+
+// stop moves a call that was taken, and has not started, to state, and reports
+// whether it did.
+func (in *intake) stop(c *Call, state uint32) bool {
+	if in.processes != nil {
+		return in.processes.withdraw(c, state)
+	}
+	return c.state.CompareAndSwap(pending, state)
 }
 
 // leave says that a call has ended and everybody who waited for it is awake.

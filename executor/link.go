@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +27,8 @@ type link struct {
 	stderr lines
 	read   sync.WaitGroup // the goroutines that read what the worker prints
 	ooms   int64          // the system's count of such kills when the process was started
+
+	hasEnded bool // reading has come to its end
 
 	writers sync.WaitGroup // 1 while somebody writes
 
@@ -53,6 +56,7 @@ const (
 	outCall outgoingKind = iota
 	outCancel
 	outStacks
+	outPing
 	outEnd // the end: the worker is to go
 )
 
@@ -76,7 +80,7 @@ func (l *link) attend() {
 		l.pool.isReady(l.child)
 		err = l.readResults()
 	}
-	if l.proc != nil && !isEnd(err) { // else it is on its way
+	if l.proc != nil && !l.hasEnded { // else it is on its way
 		l.end(err)
 	}
 	obituary := l.bury()
@@ -86,15 +90,17 @@ func (l *link) attend() {
 		l.pool.died(l.child, obituary)
 	}
 	l.close()
+	l.pool.left()
 }
 
 // start starts the process and waits until it is ready.
 func (l *link) start() error {
-	l.ooms, _ = proc.OOMKills()
 	p, err := proc.Start(proc.Options{Env: l.pool.Env, Depth: depth + 1, MemoryLimit: l.pool.MemoryLimit})
 	if err != nil {
 		return fmt.Errorf("executor: cannot start a worker process: %w", err)
 	}
+	l.ooms, _ = proc.OOMKills() // while it starts
+	l.read.Go(p.EndPipes)
 	l.mu.Lock()
 	l.proc = p
 	reason := l.reason
@@ -113,13 +119,12 @@ func (l *link) start() error {
 	if _, err := p.Calls.Write(config.Append(nil)); err != nil {
 		return fmt.Errorf("executor: a worker process does not take its first message: %w", err)
 	}
-	r := wire.NewReader(p.Results)
-	l.frames = r
-	if err := l.greet(r, config.Nonce); err != nil {
+	l.frames = wire.NewReader(p.Results)
+	if err := l.greet(config.Nonce); err != nil {
 		return err
 	}
 	late.Stop()
-	return l.awaitInitializer(r)
+	return l.awaitInitializer()
 }
 
 // drain reads what the worker prints.
@@ -130,8 +135,8 @@ func (l *link) drain(ls *lines, from io.Reader, to *stream) {
 
 // greet reads the worker's hello. A worker of another program, or of another
 // version of it, would be one for ever: that is not tried again.
-func (l *link) greet(r *wire.Reader, nonce [16]byte) error {
-	t, body, err := r.Next()
+func (l *link) greet(nonce [16]byte) error {
+	t, body, err := l.next()
 	if err != nil {
 		return fmt.Errorf("executor: a worker process ended before it said hello; is executor.WorkerMain() the first line of main? (%w)", err)
 	}
@@ -164,8 +169,8 @@ func permanent(what string) error {
 func (e *permanentError) Error() string { return e.text }
 
 // awaitInitializer reads what came of the Initializer.
-func (l *link) awaitInitializer(r *wire.Reader) error {
-	t, body, err := r.Next()
+func (l *link) awaitInitializer() error {
+	t, body, err := l.next()
 	if err != nil {
 		return fmt.Errorf("executor: a worker process ended in its Initializer: %w", err)
 	}
@@ -182,35 +187,47 @@ func (l *link) awaitInitializer(r *wire.Reader) error {
 	return nil
 }
 
-// isEnd reports whether err is that of a worker that has closed its end.
-func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+// next reads a frame. Reading ends when the worker has closed its end, or has
+// ended while others have its end too.
+func (l *link) next() (wire.Type, []byte, error) {
+	t, body, err := l.frames.Next()
+	l.hasEnded = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded)
+	return t, body, err
+}
 
 // readResults reads frames, and does nothing else, until the worker has gone or
 // sends what it cannot mean.
 func (l *link) readResults() error {
-	r := l.frames
 	var batch []wire.Result
+	isAlive := false
 	for {
-		t, body, err := r.Next()
+		t, body, err := l.next()
 		if err != nil {
 			return err
 		}
-		m, err := wire.ParseResult(body)
-		if err == nil && t != wire.ResultFrame {
-			err = fmt.Errorf("%w: type %d from a worker that is ready", wire.ErrProtocol, t)
+		switch t {
+		case wire.AliveFrame:
+			isAlive = true
+		case wire.ResultFrame:
+			m, err := wire.ParseResult(body)
+			if err != nil {
+				return err
+			}
+			batch = append(batch, m)
+		default:
+			return fmt.Errorf("%w: type %d from a worker that is ready", wire.ErrProtocol, t)
 		}
-		if err != nil {
-			return err
-		}
-		batch = append(batch, m)
-		if r.Buffered() && len(batch) < aheadCalls {
+		if l.frames.Buffered() && len(batch) < aheadCalls {
 			continue
 		}
-		if !l.pool.ended(l, batch) {
+		if len(batch) > 0 && !l.pool.ended(l, batch) {
 			return fmt.Errorf("%w: a result of no call", wire.ErrProtocol)
 		}
+		if isAlive {
+			l.pool.isAlive(l.child)
+		}
 		clear(batch)
-		batch = batch[:0]
+		batch, isAlive = batch[:0], false
 	}
 }
 
@@ -226,6 +243,9 @@ func (l *link) data(d wire.Data) ([]byte, bool) {
 	}
 	return l.proc.Shared.Results[d.Offset : d.Offset+d.Len], true
 }
+
+// takeResults lets the worker use the memory for big results again.
+func (l *link) takeResults() { l.proc.Shared.Slots[resultsSlot].Store(0) }
 
 // bury ends the process, if it has not ended, and says how it died.
 func (l *link) bury() *WorkerDiedError {
@@ -255,7 +275,15 @@ func (l *link) awaitTail() {
 		_ = l.proc.Stderr.SetReadDeadline(past)
 	})
 	defer late.Stop()
-	l.read.Wait()
+	done := make(chan struct{})
+	go func() {
+		l.read.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(stacksTime): // there are systems without deadlines for pipes
+	}
 }
 
 func (l *link) looksOutOfMemory(o *WorkerDiedError) bool {
@@ -279,11 +307,11 @@ func (l *link) close() {
 
 // explain adds to the error of a start what is known of the process.
 func (l *link) explain(err error, o *WorkerDiedError) error {
+	if p := new(permanentError); errors.As(err, &p) || o.PID == 0 || o.reason == err {
+		return err
+	}
 	if o.reason != nil {
 		err = o.reason
-	}
-	if p := new(permanentError); errors.As(err, &p) || o.PID == 0 {
-		return err
 	}
 	return fmt.Errorf("%w (%w)", err, o)
 }
@@ -297,7 +325,7 @@ func (l *link) enqueue(o outgoing) {
 }
 
 // flush sees that what is enqueued is written. A single small frame for an idle
-// worker cannot block, and is written here: to wake another goroutine would
+// worker is written here, if that does not block: to wake another goroutine would
 // take longer. All else is written by a goroutine that takes what has come
 // meanwhile in one go.
 func (l *link) flush(wasIdle bool) {
@@ -308,28 +336,39 @@ func (l *link) flush(wasIdle bool) {
 	}
 	l.writing = true
 	l.writers.Add(1)
-	here := wasIdle && len(l.out) == 1 && len(l.out[0].data) < 4096
-	l.mu.Unlock()
-	if here {
-		l.write()
-	} else {
-		go l.write()
+	var frame []byte
+	if wasIdle && len(l.out) == 1 && len(l.out[0].data) < 4096 {
+		frame = l.writeFrame(nil, &l.out[0])
+		l.out = nil
 	}
+	l.mu.Unlock()
+	if len(frame) > 0 {
+		frame = frame[l.proc.TryWrite(frame):]
+		if len(frame) == 0 && l.hasWritten() {
+			l.writers.Done()
+			return
+		}
+	}
+	go l.write(frame)
 }
 
-// write writes until nothing is left to write.
-func (l *link) write() {
+// hasWritten reports whether nothing is left to write, in which case who asks
+// writes no more.
+func (l *link) hasWritten() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writing = len(l.out) > 0
+	return !l.writing
+}
+
+// write writes buf, and then until nothing is left to write.
+func (l *link) write(buf []byte) {
 	defer l.writers.Done()
-	var buf []byte
-	for {
+	l.writeOut(buf)
+	for !l.hasWritten() {
 		l.mu.Lock()
 		out := l.out
 		l.out = nil
-		if len(out) == 0 {
-			l.writing = false
-			l.mu.Unlock()
-			return
-		}
 		l.mu.Unlock()
 		buf = buf[:0]
 		for i := range out {
@@ -346,9 +385,11 @@ func (l *link) writeFrame(buf []byte, o *outgoing) []byte {
 		m := wire.Cancel{Slot: o.job.Slot, Serial: o.job.Serial, Cause: o.cause}
 		return m.Append(buf)
 	case outStacks:
-		return wire.AppendStacks(buf)
+		return wire.AppendEmpty(buf, wire.StacksFrame)
+	case outPing:
+		return wire.AppendEmpty(buf, wire.PingFrame)
 	case outEnd:
-		return wire.AppendEnd(buf)
+		return wire.AppendEmpty(buf, wire.EndFrame)
 	}
 	m, shared := &o.job, l.proc.Shared
 	if shared != nil && shared.Slots[m.Slot].Load() != sentWord(m.Serial) {

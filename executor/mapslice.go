@@ -71,6 +71,7 @@ type bulkRunner[In, Out any] struct {
 	lo     int // where its chunk begins
 	hi     int // where it ends, if it was sent
 	isSent bool
+	isOut  bool // guarded by bulk.mu: its executor has it
 }
 
 func (b *bulk[In, Out]) submit(ctx context.Context, ex Executor) {
@@ -79,29 +80,23 @@ func (b *bulk[In, Out]) submit(ctx context.Context, ex Executor) {
 	b.runners = append(b.runners, r)
 	b.mu.Unlock()
 	submit(ctx, ex, r, &r.call, false)
+	b.mu.Lock()
+	r.isOut = true
+	isLate := b.err != nil && int64(r.lo) > b.stopAt.Load()
+	b.mu.Unlock()
+	if isLate && !r.call.ended() {
+		r.end()
+	}
 }
 
 // wait waits for the runners and returns what they have made.
 func (b *bulk[In, Out]) wait(ctx context.Context, ex Executor) ([]Out, error) {
 	forever := context.WithoutCancel(ctx) // runners write to out until they have ended
 	var refusal error
-	for i := 0; i < len(b.runners); i++ {
-		r := b.runners[i]
-		if i > 0 && !r.isSent {
-			r.call.drop(cancelled) // the first has ended: nothing is left for one that has not begun
-		}
-		_, err := r.Result(forever)
-		if i == 0 {
-			refusal = err
-		}
-		if r.isSent {
-			if err != nil {
-				b.fail(r.lo, err)
-			}
-			if b.isLeft() {
-				b.submit(ctx, ex)
-			}
-		}
+	if b.remote.Load() {
+		refusal = b.waitForChunks(forever, ctx, ex)
+	} else {
+		refusal = b.waitForAll(forever)
 	}
 	switch {
 	case b.err != nil:
@@ -114,6 +109,50 @@ func (b *bulk[In, Out]) wait(ctx context.Context, ex Executor) ([]Out, error) {
 		refusal = ErrShutdown
 	}
 	return nil, refusal
+}
+
+// waitForAll waits for runners that take one chunk after another. When the first
+// has ended, nothing is left for one that has not begun.
+func (b *bulk[In, Out]) waitForAll(forever context.Context) (refusal error) {
+	for i, r := range b.runners {
+		if i > 0 {
+			r.call.drop(cancelled)
+		}
+		if _, err := r.Result(forever); i == 0 {
+			refusal = err
+		}
+	}
+	return refusal
+}
+
+// waitForChunks waits for runners that make one chunk each. When any has ended,
+// the next is submitted.
+func (b *bulk[In, Out]) waitForChunks(forever, ctx context.Context, ex Executor) (refusal error) {
+	a := newArrivals()
+	for i, r := range b.runners {
+		r.attach(a, i)
+	}
+	for left := len(b.runners); left > 0; {
+		come, err := a.next(forever)
+		if err != nil {
+			return err // forever does not end
+		}
+		left -= len(come)
+		for _, i := range come {
+			r := b.runners[i]
+			if err := r.err(); err != nil && r.isSent {
+				b.fail(r.lo, err)
+			} else if err != nil && refusal == nil {
+				refusal = err
+			}
+			if r.isSent && b.isLeft() {
+				b.submit(ctx, ex)
+				b.runners[len(b.runners)-1].attach(a, len(b.runners)-1)
+				left++
+			}
+		}
+	}
+	return refusal
 }
 
 // isLeft reports whether there are elements to make that no runner has.
@@ -147,7 +186,7 @@ func (b *bulk[In, Out]) fail(i int, err error) {
 	b.stopAt.Store(int64(i))
 	b.err = err
 	for _, r := range b.runners {
-		if r.lo > i && !r.call.ended() {
+		if r.isOut && r.lo > i && !r.call.ended() {
 			go r.end() // the ctx may have callbacks, which b.mu must not wait for
 		}
 	}

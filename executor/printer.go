@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -44,7 +45,7 @@ func (p *printer) print(to *stream, text []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.size >= backlog && !p.stuck {
-		p.wait()
+		p.wait(nil)
 	}
 	switch {
 	case to.failed:
@@ -61,19 +62,19 @@ func (p *printer) print(to *stream, text []byte) {
 	}
 }
 
-// flush waits until all is written, or the writer is stuck. It is for the end,
-// when nobody prints any more.
-func (p *printer) flush() {
+// flush waits until all is written, the writer is stuck, or ctx has ended. It is
+// for the end, when nobody prints any more.
+func (p *printer) flush(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.writing && !p.stuck {
-		p.wait()
+	for p.writing && !p.stuck && ctx.Err() == nil {
+		p.wait(ctx.Done())
 	}
 }
 
-// wait waits until something was written. If that takes too long, the writer is
-// stuck. p.mu is held, but for the wait.
-func (p *printer) wait() {
+// wait waits until something was written, or for the end. If it takes too long,
+// the writer is stuck. p.mu is held, but for the wait.
+func (p *printer) wait(end <-chan struct{}) {
 	if p.changed == nil {
 		p.changed = make(chan struct{})
 	}
@@ -84,6 +85,8 @@ func (p *printer) wait() {
 	select {
 	case <-changed:
 		p.mu.Lock()
+	case <-end:
+		p.mu.Lock()
 	case <-late.C:
 		p.mu.Lock()
 		p.stuck = p.changed == changed
@@ -92,25 +95,62 @@ func (p *printer) wait() {
 
 // write writes until nothing is left to write.
 func (p *printer) write() {
+	for {
+		next, ok := p.next()
+		if !ok {
+			return
+		}
+		p.writeOne(next)
+	}
+}
+
+// next returns what is to be written next: all that comes next for one stream.
+func (p *printer) next() (next printed, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.queue) > 0 {
-		next := p.queue[0]
-		p.queue = p.queue[1:]
-		if !next.to.failed {
-			p.mu.Unlock()
-			ok := writeAll(next.to.to, next.text)
-			p.mu.Lock()
-			next.to.failed = !ok
-		}
-		p.size -= len(next.text)
+	if len(p.queue) == 0 {
+		p.queue, p.writing = nil, false
+		p.progress()
+		return printed{}, false
+	}
+	n := 1
+	next = p.queue[0]
+	for ; n < len(p.queue) && p.queue[n].to == next.to; n++ {
+		next.text = append(next.text, p.queue[n].text...)
+	}
+	p.queue = p.queue[n:]
+	return next, true
+}
+
+// writeOne writes, and takes note of what came of it. A writer that fails, or
+// panics, or ends this goroutine, is given no more.
+func (p *printer) writeOne(text printed) {
+	var err error
+	hasReturned := false
+	defer func() {
+		hasPanicked := recover() != nil
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		text.to.failed = text.to.failed || err != nil || !hasReturned
+		p.size -= len(text.text)
 		if p.dropped > 0 {
-			p.note(next.to)
+			p.note(text.to)
 		}
 		p.progress()
+		if !hasReturned && !hasPanicked {
+			go p.write() // instead of this goroutine, which ends
+		}
+	}()
+	if !p.hasFailed(text.to) {
+		_, err = text.to.to.Write(text.text)
 	}
-	p.queue, p.writing = nil, false
-	p.progress()
+	hasReturned = true
+}
+
+func (p *printer) hasFailed(to *stream) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return to.failed
 }
 
 // note says in a stream that lines are missing. p.mu is held.
@@ -128,15 +168,4 @@ func (p *printer) progress() {
 		close(p.changed)
 		p.changed = nil
 	}
-}
-
-// writeAll reports whether w took text. A panic of w goes no further.
-func writeAll(w io.Writer, text []byte) (ok bool) {
-	defer func() {
-		if recover() != nil {
-			ok = false
-		}
-	}()
-	_, err := w.Write(text)
-	return err == nil
 }

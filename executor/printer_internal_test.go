@@ -32,7 +32,7 @@ func TestWriterThatIsStuckHoldsUpPrintersOnlyForAWhile(t *testing.T) {
 		for range 100 {
 			p.print(to, line)
 		}
-		p.flush()
+		p.flush(t.Context())
 		if took := time.Since(start); took > 2*patience {
 			t.Errorf("100 prints to a writer that is stuck took %v; want at most %v", took, 2*patience)
 		}
@@ -44,7 +44,7 @@ func TestWriterThatIsStuckHoldsUpPrintersOnlyForAWhile(t *testing.T) {
 			t.Errorf("%d bytes are missing, and the writer has %d bytes that do not contain %q", missing, w.Len(), note)
 		}
 		p.print(to, []byte("again\n"))
-		p.flush()
+		p.flush(t.Context())
 		if !strings.HasSuffix(w.String(), "again\n") {
 			t.Errorf("a writer that was stuck has %q at its end; want %q", w.String()[w.Len()-20:], "again\n")
 		}
@@ -58,7 +58,7 @@ func TestFlushReturnsWhenAllIsWritten(t *testing.T) {
 		for i := range 50 {
 			p.print(to, fmt.Appendf(nil, "line %d\n", i))
 		}
-		p.flush()
+		p.flush(t.Context())
 		if n := strings.Count(w.String(), "\n"); n != 50 {
 			t.Errorf("flush returned after %d of 50 lines", n)
 		}
@@ -97,7 +97,7 @@ func TestWriterThatFailsIsGivenNoMore(t *testing.T) {
 		for range 10 {
 			p.print(a, []byte("a\n"))
 			p.print(b, []byte("b\n"))
-			p.flush()
+			p.flush(t.Context())
 		}
 		if bad.writes != writes+1 || good.String() != strings.Repeat("b\n", 10) {
 			t.Errorf("the bad writer was called %d times, the other has %q; want once, and 10 lines", bad.writes-writes, good.String())
@@ -122,7 +122,7 @@ func TestTailHasTheBeginningOfACrashAndItsLastLines(t *testing.T) {
 			p := new(printer)
 			l := lines{printer: p, to: &stream{to: &out}}
 			l.copyFrom(iotest.OneByteReader(strings.NewReader(tt.text)))
-			p.flush()
+			p.flush(t.Context())
 			for _, want := range tt.want {
 				if !strings.Contains(l.last(), want) {
 					t.Errorf("last = %q; want it to have %q", l.last(), want)

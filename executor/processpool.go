@@ -25,7 +25,9 @@ import (
 // threads runs in parallel. A call costs some microseconds more.
 //
 // Functions must be registered, see [Register]. Arguments and results are
-// copied. The argument must not be changed before the call is done.
+// copied. An argument that is a string or a slice of bytes or numbers is copied
+// while the call is on its way, so it must not be changed before the call is done,
+// nor after a call that was cancelled or lost its worker.
 //
 // Workers start when there is work for them, a worker is used again and again,
 // and those that have had no work for a minute are let go, but for one. When
@@ -107,7 +109,15 @@ func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 		c.Reject(err)
 		return
 	}
+	j.deadline, _ = ctx.Deadline()
+	hasReturned := false
+	defer func() {
+		if !hasReturned { // a marshaler has ended this goroutine
+			c.Complete(nil, ErrGoexit)
+		}
+	}()
 	j.parcel, err = c.body.encode()
+	hasReturned = true
 	if err == nil && len(j.parcel.data) > wire.MaxFrame-1024 {
 		err = fmt.Errorf("executor: the argument of %s has %d bytes; the limit is %d", j.parcel.fn.about().name, len(j.parcel.data), wire.MaxFrame-1024)
 	}
@@ -180,7 +190,7 @@ func (e *ProcessPoolExecutor) open() error {
 		}
 		e.initializer = name
 	}
-	e.sup = &supervisor{max: e.Workers(), perChild: e.MaxTasksPerChild, retries: e.Retries, takeBack: takeBack, paces: make([]pace, len(registry.sorted))}
+	e.sup = &supervisor{max: e.Workers(), starters: 2 * runtime.GOMAXPROCS(0), perChild: e.MaxTasksPerChild, retries: e.Retries, takeBack: takeBack, paces: make([]pace, len(registry.sorted))}
 	e.room.limit = e.QueueLimit
 	e.stdout.to, e.stderr.to = e.Stdout, e.Stderr
 	if e.Stdout == nil {
@@ -233,6 +243,11 @@ func (e *ProcessPoolExecutor) schedule() (flush func()) {
 			e.send(o.child.link, o.job)
 		case dismissChild:
 			e.dismiss(o.child.link)
+		case pingChild:
+			o.child.link.enqueue(outgoing{kind: outPing})
+		case abandonChild:
+			e.abandon(o.child.link)
+			continue
 		}
 		if first == nil {
 			first, wasIdle = o.child.link, len(o.child.jobs) == 1
@@ -280,6 +295,7 @@ func (e *ProcessPoolExecutor) tick() {
 func (e *ProcessPoolExecutor) start(ch *child) {
 	ch.link = &link{pool: e, child: ch}
 	e.intake.stats.Workers++
+	e.intake.initializing++
 	go ch.link.attend()
 	if e.MemoryLimit > 0 && !e.watching {
 		e.watching = true
@@ -292,7 +308,7 @@ func (e *ProcessPoolExecutor) send(l *link, j *job) {
 	o := outgoing{data: j.parcel.data, job: wire.Call{
 		Slot: uint32(j.slot), Serial: j.serial, Func: j.parcel.fn.about().index, Items: uint32(j.parcel.n), Attempt: uint32(j.attempts),
 	}}
-	o.deadline, o.job.HasTimeout = j.call.ctx.Deadline()
+	o.deadline, o.job.HasTimeout = j.deadline, !j.deadline.IsZero()
 	if l.proc.Shared != nil {
 		l.proc.Shared.Slots[j.slot].Store(sentWord(j.serial))
 	}
@@ -305,10 +321,25 @@ func (e *ProcessPoolExecutor) dismiss(l *link) {
 	time.AfterFunc(e.grace(), func() { l.end(errors.New("executor: it did not go when it was told to")) })
 }
 
+// abandon ends a worker that is not ready yet. intake.mu is held.
+func (e *ProcessPoolExecutor) abandon(l *link) {
+	go l.end(errors.New("executor: it was not needed any more"))
+}
+
 // isReady is called when a worker is ready.
 func (e *ProcessPoolExecutor) isReady(ch *child) {
 	e.intake.mu.Lock()
+	e.intake.initializing--
 	e.sup.isReady(ch, ch.link.proc.Shared != nil, time.Now())
+	flush := e.schedule()
+	e.intake.mu.Unlock()
+	flush()
+}
+
+// isAlive is called when a worker has answered a ping.
+func (e *ProcessPoolExecutor) isAlive(ch *child) {
+	e.intake.mu.Lock()
+	e.sup.isAlive(ch, time.Now())
 	flush := e.schedule()
 	e.intake.mu.Unlock()
 	flush()
@@ -318,7 +349,7 @@ func (e *ProcessPoolExecutor) isReady(ch *child) {
 func (e *ProcessPoolExecutor) hasFailed(ch *child, err error) {
 	permanent := new(permanentError)
 	e.intake.mu.Lock()
-	e.left()
+	e.intake.initializing--
 	if tooOften := e.sup.hasFailed(ch, time.Now()); tooOften || errors.As(err, &permanent) {
 		if e.broken == nil {
 			e.broken = fmt.Errorf("%w: %s: %w", ErrBroken, e.name(), err)
@@ -336,7 +367,6 @@ func (e *ProcessPoolExecutor) hasFailed(ch *child, err error) {
 // died is called when a worker that was ready has ended.
 func (e *ProcessPoolExecutor) died(ch *child, obituary *WorkerDiedError) {
 	e.intake.mu.Lock()
-	e.left()
 	if ch.state != retiring {
 		e.intake.stats.Restarts++
 	}
@@ -355,9 +385,14 @@ func (e *ProcessPoolExecutor) died(ch *child, obituary *WorkerDiedError) {
 	}
 }
 
-// left counts a worker that has ended. intake.mu is held.
+// left counts a worker that has ended, of which nothing is left.
 func (e *ProcessPoolExecutor) left() {
+	e.intake.mu.Lock()
+	defer e.intake.mu.Unlock()
 	e.intake.stats.Workers--
+	if e.intake.closed && e.intake.stats.Workers == 0 && e.timer != nil {
+		e.timer.Stop()
+	}
 	if e.intake.closed {
 		e.intake.ring()
 	}
@@ -383,8 +418,10 @@ func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
 	for i, j := range jobs {
 		data, ok := l.data(batch[i].Data)
 		if !ok {
-			j.call.fail(errMalformed(j.parcel.fn.about().name))
 			sane = false
+			j.call.fail(errMalformed(j.parcel.fn.about().name))
+			e.finish(j)
+			continue
 		}
 		e.complete(l, j, result{resultKind(batch[i].Kind), data}, batch[i].Data.Shared)
 	}
@@ -394,24 +431,34 @@ func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
 // complete ends a call with what came of it. Code of the user's, in a type's
 // own unmarshaler, does not run on this goroutine, which reads from a worker.
 func (e *ProcessPoolExecutor) complete(l *link, j *job, r result, isShared bool) {
-	isPlain := j.parcel.fn.about().plain
-	if isShared && !isPlain {
-		r.data = slices.Clone(r.data)
-	}
-	if !isPlain {
+	if !j.parcel.fn.about().plain {
+		if isShared {
+			r.data = slices.Clone(r.data)
+			l.takeResults()
+		}
 		go func() {
-			j.complete(r)
-			e.finish(j)
+			defer e.finish(j)
+			j.completeSafely(r)
 		}()
-	} else {
-		j.complete(r)
+		return
 	}
+	j.complete(r)
 	if isShared {
-		l.proc.Shared.Slots[resultsSlot].Store(0)
+		l.takeResults()
 	}
-	if isPlain {
-		e.finish(j)
-	}
+	e.finish(j)
+}
+
+// completeSafely is complete for a type whose unmarshaler may end its goroutine.
+func (j *job) completeSafely(r result) {
+	hasReturned := false
+	defer func() {
+		if !hasReturned {
+			j.call.fail(caught(recover()))
+		}
+	}()
+	j.complete(r)
+	hasReturned = true
 }
 
 // finish ends a call whose result is kept.
@@ -439,42 +486,56 @@ func (j *job) forget() {
 }
 
 // withdraw moves a call that has not started to state, and reports whether it
-// did.
+// did. The worker that it was sent to may be free then.
 func (e *ProcessPoolExecutor) withdraw(c *Call, state uint32) bool {
 	e.intake.mu.Lock()
-	defer e.intake.mu.Unlock()
 	j, ok := c.body.(*job)
 	if !ok || !e.sup.withdraw(j, state) {
+		e.intake.mu.Unlock()
 		return false
 	}
 	e.room.leave(c)
-	e.room.unblock(e.sup.waiting())
+	flush := e.schedule()
+	e.intake.mu.Unlock()
+	flush()
 	return true
 }
 
 // interrupt asks a call that runs to stop, and kills its worker if it does not.
-func (e *ProcessPoolExecutor) interrupt(c *Call, reason error) {
+// It returns false if the call does not run any more and has not ended: its worker
+// has died, and it is to be tried again.
+func (e *ProcessPoolExecutor) interrupt(c *Call, reason error) bool {
+	// Not under the lock: reason may be anybody's, and its methods use this pool.
+	cause := string(failure(reason, "").data)
+	_, hasDeadline := c.ctx.Deadline()
+	isKnown := hasDeadline && errors.Is(c.ctx.Err(), context.DeadlineExceeded) // to the worker, too
 	e.intake.mu.Lock()
 	defer e.intake.mu.Unlock()
 	j, ok := c.body.(*job)
 	if !ok || j.child == nil || j.reason != nil {
-		return
+		return !ok || c.state.Load() != pending
 	}
 	c.state.CompareAndSwap(pending, running)
 	j.reason = reason
 	l := j.child.link
-	if !errors.Is(reason, context.DeadlineExceeded) { // the worker knows its deadline
-		l.enqueue(outgoing{kind: outCancel, cause: string(failure(reason, "").data), job: wire.Call{Slot: uint32(j.slot), Serial: j.serial}})
+	if !isKnown {
+		l.enqueue(outgoing{kind: outCancel, cause: cause, job: wire.Call{Slot: uint32(j.slot), Serial: j.serial}})
 		go l.flush(false)
 	}
-	j.grace = time.AfterFunc(e.grace(), func() {
-		e.intake.mu.Lock()
-		hangs := j.child != nil
-		e.intake.mu.Unlock()
-		if hangs {
-			l.endWithStacks(reason)
-		}
-	})
+	j.grace = time.AfterFunc(e.grace(), func() { e.endHanging(j, l, reason) })
+	return true
+}
+
+// endHanging ends the worker of a call that did not return in time.
+func (e *ProcessPoolExecutor) endHanging(j *job, l *link, reason error) {
+	e.intake.mu.Lock()
+	isDoomed := e.sup.doom(j)
+	flush := e.schedule()
+	e.intake.mu.Unlock()
+	flush()
+	if isDoomed {
+		l.endWithStacks(reason)
+	}
 }
 
 // isRunning reports whether a worker has started a call that is pending.
@@ -520,11 +581,7 @@ func (e *ProcessPoolExecutor) empty(end func(*Call)) {
 		return
 	}
 	for _, ch := range e.sup.children {
-		for _, j := range slices.Clone(ch.jobs) {
-			if e.sup.recall(j) {
-				e.sup.putBack(j)
-			}
-		}
+		e.sup.takeFrom(ch, 0)
 	}
 	var calls []*Call
 	for j := e.sup.next(); j != nil; j = e.sup.next() {
@@ -588,13 +645,23 @@ func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
 		close(s.room)
 	}
 	err := e.intake.shutdown(ctx, func() {
+		e.tryNoMore()
 		e.empty(func(c *Call) { c.drop(cancelled) })
 		e.endAll(endedBy(ctx, ErrShutdown, ""))
 	})
 	if err == nil {
-		e.printer.flush()
+		e.printer.flush(ctx)
 	}
 	return err
+}
+
+// tryNoMore lets no call be tried again whose worker dies.
+func (e *ProcessPoolExecutor) tryNoMore() {
+	e.intake.mu.Lock()
+	if e.sup != nil {
+		e.sup.retries = 0
+	}
+	e.intake.mu.Unlock()
 }
 
 // endAll ends what runs.

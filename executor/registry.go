@@ -26,7 +26,7 @@ import (
 //	func init() { executor.Register(parse) }
 //
 // fn is known by its name, as with Python's pickle, so it must be a top-level
-// function or a method expression. Register panics if fn is something else (a
+// function. Register panics if fn is something else (a
 // closure, a method value, an instance of a generic function), if it is
 // registered already, or if its argument or result has a type that would lose
 // something on the way: the panic names the function, the path to the type,
@@ -268,7 +268,10 @@ func find[In, Out any](fn Func[In, Out]) (*registered[In, Out], error) {
 
 // findInitializer returns the name under which fn is registered.
 func findInitializer(fn func(context.Context) error) (string, error) {
-	name := funcName(fn)
+	name, err := symbol(fn, false)
+	if err != nil {
+		return "", fmt.Errorf("%w: the Initializer: %w", ErrNotRegistered, err)
+	}
 	registry.mu.RLock()
 	defer registry.mu.RUnlock()
 	if registry.initializers[name] == nil {

@@ -80,12 +80,16 @@ func (c *Call) Complete(data []byte, err error) {
 	if !c.state.CompareAndSwap(running, settling) {
 		return
 	}
-	defer c.publish(finished)
-	defer c.body.forget()
-	if errors.Is(err, errNothingToDo) {
-		return
-	}
+	hasReturned := false
+	defer func() {
+		if !hasReturned { // an unmarshaler has ended this goroutine
+			c.fail(ErrGoexit)
+		}
+		c.body.forget()
+		c.publish(finished)
+	}()
 	switch {
+	case errors.Is(err, errNothingToDo):
 	case err != nil:
 		c.fail(err)
 	case len(data) == 0:
@@ -97,6 +101,7 @@ func (c *Call) Complete(data []byte, err error) {
 		}
 		c.body.complete(r)
 	}
+	hasReturned = true
 }
 
 // Invoke makes a call that [Call.Encode] encoded in another process, and

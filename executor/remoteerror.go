@@ -3,6 +3,7 @@ package executor
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/gofutures/futures/executor/internal/codec"
 )
@@ -146,6 +147,8 @@ func (v panicValue) value() any {
 		return *v.Text
 	case v.Int != nil:
 		return *v.Int
+	case v.Error != nil && v.Error.Type == "*runtime.PanicNilError":
+		return new(runtime.PanicNilError)
 	case v.Error != nil:
 		return v.Error.error()
 	}

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -17,6 +18,7 @@ import (
 // first.
 type supervisor struct {
 	max      int // workers
+	starters int // workers that start at once
 	perChild int // items that a worker makes in its life; 0: no limit
 	retries  int // of a call whose worker died
 	paces    []pace
@@ -38,9 +40,10 @@ type job struct {
 	body
 	call     *Call
 	parcel   parcel
-	serial   uint64 // the number of the call in its executor
-	attempts int    // how often it was lost with a worker
-	child    *child // that it was sent to, nil if it is not
+	serial   uint64    // the number of the call in its executor
+	deadline time.Time // of its ctx, zero if there is none
+	attempts int       // how often it was lost with a worker
+	child    *child    // that it was sent to, nil if it is not
 	slot     int
 	wasSent  bool          // it was, or nearly: it is not in the queue
 	reason   error         // why it was asked to stop after it had started; nil if it was not
@@ -59,7 +62,9 @@ type child struct {
 	last   int           // the slot that was given last
 	load   time.Duration // the weight of its jobs
 	items  int           // that it was sent in its life
-	heard  time.Time     // when it last got its first job, or ended one, or became ready
+	heard  time.Time     // when it last got its first job, or gave a sign of life
+	isDeaf bool          // it did not start what it was sent: it gets nothing until it gives a sign of life
+	isUsed bool          // there is a job that it has not enough items left for
 	link   *link         // nil in simulations
 }
 
@@ -81,6 +86,7 @@ const (
 	starting childState = iota
 	ready
 	retiring // has been told to go
+	doomed   // is about to be killed, with the one call that it has
 	gone
 )
 
@@ -97,6 +103,8 @@ const (
 	startChild what = iota
 	sendJob
 	dismissChild // it is to go: it has no jobs, and gets no more
+	abandonChild // it is starting, and nobody needs it any more
+	pingChild    // it is to give a sign of life
 )
 
 // The limits of what is sent ahead to one worker.
@@ -105,11 +113,12 @@ const (
 	aheadCalls = 254
 )
 
-// A start is tried so often; the wait before the second is backoff, and doubles
-// each time.
+// A start is tried so often, or until it succeeds if there are workers; the wait
+// before the second is backoff, and doubles each time, up to some seconds.
 const (
 	startAttempts = 5
 	backoff       = 10 * time.Millisecond
+	doublings     = 9
 )
 
 // idleChildTime is how long a worker process that is not the last waits for
@@ -130,8 +139,12 @@ func (p *pace) add(spent time.Duration, items int) {
 }
 
 // silence is how long a worker may say nothing before the calls that were sent
-// ahead to it are taken back for another.
-const silence = 2 * time.Millisecond
+// ahead to it are taken back for another; after deafTime, the first one too, if
+// it has not started. Such a worker is stopped, or its machine has much to do.
+const (
+	silence  = 2 * time.Millisecond
+	deafTime = 20 * time.Millisecond
+)
 
 // submit takes a call.
 func (s *supervisor) submit(j *job) { s.queue.push(j.call) }
@@ -183,6 +196,7 @@ func (s *supervisor) unassign(j *job) {
 func (s *supervisor) next() *job {
 	for len(s.again) > 0 {
 		j := s.again[0]
+		s.again[0] = nil
 		s.again = s.again[1:]
 		if j.call.state.Load() == pending {
 			return j
@@ -197,21 +211,23 @@ func (s *supervisor) next() *job {
 	return nil
 }
 
-// putBack makes jobs the next ones.
+// putBack makes jobs the next ones, in the order in which they came.
 func (s *supervisor) putBack(jobs ...*job) {
 	for _, j := range jobs {
 		j.wasSent = true // it is not in the queue any more
 	}
 	s.again = append(slices.Clip(jobs), s.again...)
+	slices.SortFunc(s.again, func(a, b *job) int { return cmp.Compare(a.serial, b.serial) })
 }
 
 // schedule decides what to do now. It is to be called again after every event,
 // and at the time that it returns, unless that is zero.
 func (s *supervisor) schedule(now time.Time) (orders []order, again time.Time) {
+	s.relieve(now)
 	s.dispatch(now)
 	s.balance(now)
-	s.recruit(now)
 	s.retire(now)
+	s.recruit(now)
 	orders, s.orders = s.orders, nil
 	return orders, s.deadline(now)
 }
@@ -227,7 +243,7 @@ func (s *supervisor) dispatch(now time.Time) {
 		if j == nil {
 			return
 		}
-		ch := s.pick(j)
+		ch := s.pick(j, now)
 		if ch == nil {
 			s.putBack(j)
 			return
@@ -238,22 +254,24 @@ func (s *supervisor) dispatch(now time.Time) {
 
 func (s *supervisor) hasRoom() bool {
 	return slices.ContainsFunc(s.children, func(ch *child) bool {
-		return ch.isIdle() || ch.state == ready && ch.shares && ch.load < aheadTime
+		return !ch.isDeaf && (ch.isIdle() || ch.state == ready && ch.shares && ch.load < aheadTime)
 	})
 }
 
 // pick returns the worker for j: the one that became idle last, because it is
 // warm, or the one with the least work to which j can be sent ahead.
-func (s *supervisor) pick(j *job) *child {
+func (s *supervisor) pick(j *job, now time.Time) *child {
 	var idle, busy *child
 	for _, ch := range s.children {
 		switch {
-		case ch.state != ready || s.perChild > 0 && ch.items > 0 && ch.items+j.items() > s.perChild:
+		case ch.state != ready || ch.isDeaf:
+		case s.perChild > 0 && ch.items > 0 && ch.items+j.items() > s.perChild:
+			ch.isUsed = true
 		case ch.isIdle():
 			if idle == nil || ch.heard.After(idle.heard) {
 				idle = ch
 			}
-		case s.fits(j, ch) && (busy == nil || ch.load < busy.load):
+		case s.fits(j, ch, now) && (busy == nil || ch.load < busy.load):
 			busy = ch
 		}
 	}
@@ -264,8 +282,8 @@ func (s *supervisor) pick(j *job) *child {
 }
 
 // fits reports whether j can be sent ahead to ch, which has work.
-func (s *supervisor) fits(j *job, ch *child) bool {
-	return ch.shares && ch.load+s.weigh(j) <= aheadTime && len(ch.jobs) < aheadCalls
+func (s *supervisor) fits(j *job, ch *child, now time.Time) bool {
+	return ch.shares && now.Sub(ch.heard) < silence && ch.load+s.weigh(j) <= aheadTime && len(ch.jobs) < aheadCalls
 }
 
 // weigh returns how long j will take. If nobody knows, it is long enough that
@@ -293,57 +311,85 @@ func (s *supervisor) send(ch *child, j *job, now time.Time) {
 	s.order(sendJob, ch, j)
 }
 
+// relieve takes back what was sent ahead to workers that have not been heard of
+// for a while: a call takes longer than thought. It goes to the next that has
+// room, before all that was never sent.
+func (s *supervisor) relieve(now time.Time) {
+	for _, ch := range s.children {
+		quiet := now.Sub(ch.heard)
+		switch {
+		case !ch.shares || len(ch.jobs) == 0 || quiet < silence:
+		case len(ch.jobs) > 1:
+			s.takeFrom(ch, 1)
+			if quiet >= deafTime && s.hasOther(ch) {
+				s.takeFrom(ch, 0)
+			}
+		case quiet >= deafTime && s.hasOther(ch):
+			s.takeFrom(ch, 0)
+		}
+	}
+}
+
+// hasOther reports whether another worker can do what ch does not.
+func (s *supervisor) hasOther(ch *child) bool {
+	return s.size() < s.max || slices.ContainsFunc(s.children, func(other *child) bool { return other != ch && !other.isDeaf && other.isIdle() })
+}
+
+// takeFrom takes back the jobs of ch from the first one on that have not started,
+// and reports whether there were any.
+func (s *supervisor) takeFrom(ch *child, first int) bool {
+	var taken []*job
+	for _, j := range slices.Clone(ch.jobs[min(first, len(ch.jobs)):]) {
+		if s.recall(j) {
+			taken = append(taken, j)
+		}
+	}
+	if len(taken) > 0 && len(ch.jobs) == 0 {
+		ch.isDeaf = true
+		s.order(pingChild, ch, nil)
+	}
+	s.putBack(taken...)
+	return len(taken) > 0
+}
+
 // balance gives idle workers, when nothing waits, the later half of what was
-// sent ahead to a worker that has much, or has not been heard of for a while:
-// a call takes longer than thought.
+// sent ahead to a worker that has much.
 func (s *supervisor) balance(now time.Time) {
 	for s.waiting() == 0 {
-		from := s.laden(now)
-		if from == nil || !slices.ContainsFunc(s.children, (*child).isIdle) {
+		from := s.laden()
+		if from == nil || !slices.ContainsFunc(s.children, func(ch *child) bool { return ch.isIdle() && !ch.isDeaf }) {
 			return
 		}
-		var taken []*job
-		for _, j := range slices.Clone(from.jobs[(len(from.jobs)+1)/2:]) {
-			if s.recall(j) {
-				taken = append(taken, j)
-			}
-		}
-		if len(taken) == 0 {
+		if !s.takeFrom(from, (len(from.jobs)+1)/2) {
 			return
 		}
-		s.putBack(taken...)
 		s.dispatch(now)
 	}
 }
 
-// laden returns the worker from which calls should be taken, nil if there is
-// none.
-func (s *supervisor) laden(now time.Time) *child {
+// laden returns the worker with the most to take from, nil if none has much.
+func (s *supervisor) laden() *child {
 	var most *child
 	for _, ch := range s.children {
-		if len(ch.jobs) > 1 && (ch.load > aheadTime/4 || now.Sub(ch.heard) >= silence) && (most == nil || len(ch.jobs) > len(most.jobs)) {
+		if len(ch.jobs) > 1 && ch.load > aheadTime/4 && (most == nil || len(ch.jobs) > len(most.jobs)) {
 			most = ch
 		}
 	}
 	return most
 }
 
-// recruit starts workers for what waits, or was sent ahead to a worker that is
-// not heard of.
+// recruit starts workers for what waits.
 func (s *supervisor) recruit(now time.Time) {
 	if now.Before(s.notUntil) {
 		return
 	}
-	wanted, coming := s.waiting(), 0
-	if ch := s.laden(now); ch != nil && now.Sub(ch.heard) >= silence {
-		wanted++
-	}
+	coming := 0
 	for _, ch := range s.children {
 		if ch.state == starting {
 			coming++
 		}
 	}
-	for ; coming < wanted && s.size() < s.max; coming++ {
+	for n := s.size(); coming < min(s.waiting(), s.starters) && n < s.max; coming, n = coming+1, n+1 {
 		ch := &child{heard: now}
 		s.children = append(s.children, ch)
 		s.order(startChild, ch, nil)
@@ -357,7 +403,7 @@ func (s *supervisor) recruit(now time.Time) {
 func (s *supervisor) size() int {
 	n := 0
 	for _, ch := range s.children {
-		if ch.state != retiring {
+		if ch.state < retiring {
 			n++
 		}
 	}
@@ -367,9 +413,15 @@ func (s *supervisor) size() int {
 // retire lets idle workers go that have made their items, that nobody needs
 // any more, or that have had no work for long.
 func (s *supervisor) retire(now time.Time) {
+	size, isOver := s.size(), s.isOver()
 	for _, ch := range s.children {
-		if ch.isIdle() && (s.perChild > 0 && ch.items >= s.perChild || s.isOver() || s.size() > 1 && now.Sub(ch.heard) >= idleChildTime) {
+		switch {
+		case ch.state == starting && isOver:
 			ch.state = retiring
+			s.order(abandonChild, ch, nil)
+		case ch.isIdle() && (s.perChild > 0 && ch.items >= s.perChild || ch.isUsed || isOver || size > 1 && now.Sub(ch.heard) >= idleChildTime):
+			ch.state = retiring
+			size--
 			s.order(dismissChild, ch, nil)
 		}
 	}
@@ -390,11 +442,15 @@ func (s *supervisor) deadline(now time.Time) (at time.Time) {
 	if s.waiting() > 0 {
 		sooner(s.notUntil)
 	}
+	size := s.size()
 	for _, ch := range s.children {
 		if len(ch.jobs) > 1 {
 			sooner(ch.heard.Add(silence))
 		}
-		if ch.isIdle() && s.size() > 1 {
+		if len(ch.jobs) > 0 && ch.shares {
+			sooner(ch.heard.Add(deafTime))
+		}
+		if ch.isIdle() && size > 1 {
 			sooner(ch.heard.Add(idleChildTime))
 		}
 	}
@@ -403,17 +459,26 @@ func (s *supervisor) deadline(now time.Time) (at time.Time) {
 
 // isReady says that a worker can make calls.
 func (s *supervisor) isReady(ch *child, shares bool, now time.Time) {
-	ch.state, ch.shares, ch.heard = ready, shares, now
 	s.failures = 0
+	if ch.state == starting { // else nobody needs it any more
+		ch.state, ch.shares, ch.heard = ready, shares, now
+	}
 }
 
+// isAlive says that a worker has given a sign of life.
+func (s *supervisor) isAlive(ch *child, now time.Time) { ch.heard, ch.isDeaf = now, false }
+
 // hasFailed says that a worker ended before it was ready, and reports whether
-// that was once too often.
+// that was once too often: whether no worker is left and none can be started.
 func (s *supervisor) hasFailed(ch *child, now time.Time) (tooOften bool) {
+	wasNeeded := ch.state == starting
 	s.remove(ch)
-	s.notUntil = now.Add(backoff << min(s.failures, startAttempts))
+	if !wasNeeded {
+		return false
+	}
+	s.notUntil = now.Add(backoff << min(s.failures, doublings))
 	s.failures++
-	return s.failures >= startAttempts
+	return s.failures >= startAttempts && !slices.ContainsFunc(s.children, func(other *child) bool { return other.state == ready })
 }
 
 // ended says that a worker has made a call that took so long. It returns nil if
@@ -428,7 +493,7 @@ func (s *supervisor) ended(ch *child, slot int, serial uint64, spent time.Durati
 	}
 	s.unassign(j)
 	j.settle()
-	ch.heard = now
+	s.isAlive(ch, now)
 	s.paces[j.parcel.fn.about().index].add(spent, j.items())
 	return j
 }
@@ -454,6 +519,28 @@ func (s *supervisor) died(ch *child) (dead []*job) {
 	}
 	s.putBack(alive...)
 	return dead
+}
+
+// doom prepares the end of the worker of j, which does not return, and of nobody
+// else: what was sent ahead behind it is taken back. It returns false if j has
+// returned, though its result has not come: another call has started.
+func (s *supervisor) doom(j *job) bool {
+	ch := j.child
+	if ch == nil {
+		return false
+	}
+	var taken []*job
+	for _, other := range slices.Clone(ch.jobs) {
+		if other != j && s.recall(other) {
+			taken = append(taken, other)
+		}
+	}
+	s.putBack(taken...)
+	if len(ch.jobs) > 1 {
+		return false
+	}
+	ch.state = doomed
+	return true
 }
 
 // settle lets nobody cancel a call that has run: its future is about to be done.

@@ -31,6 +31,9 @@ type procWorker struct {
 	pipe    []*procJob
 	running *procJob
 	told    bool // to go
+	given   bool // up, before it was ready
+	pinged  bool
+	stopped bool // it does nothing
 	made    int
 }
 
@@ -59,6 +62,9 @@ func (w *procWorld) submit() {
 		j.cost = 10 * time.Millisecond
 	}
 	j.job = &job{call: &Call{ctx: context.Background()}, serial: uint64(len(w.jobs) + 1), parcel: parcel{fn: f}}
+	if rapid.IntRange(0, 4).Draw(w.t, "chunk") == 0 {
+		j.parcel.n = rapid.IntRange(1, 5).Draw(w.t, "items")
+	}
 	j.job.call.body = j.job
 	w.jobs = append(w.jobs, j)
 	w.sup.submit(j.job)
@@ -86,6 +92,14 @@ func (w *procWorld) schedule() {
 				w.t.Fatalf("a worker is told to go that has work, or was told before")
 			}
 			p.told = true
+		case pingChild:
+			w.worker(o.child).pinged = true
+		case abandonChild:
+			p := w.worker(o.child)
+			if p.state != retiring || len(p.jobs) > 0 {
+				w.t.Fatalf("a worker that is starting is given up, and has work")
+			}
+			p.given = true
 		}
 	}
 	w.check()
@@ -123,7 +137,7 @@ func (w *procWorld) start(p *procWorker) {
 		j.starts++
 		j.on = p
 		p.running = j
-		p.made++
+		p.made += j.items()
 		w.order = append(w.order, j.serial)
 	}
 }
@@ -148,7 +162,7 @@ func (w *procWorld) end(j *procJob) {
 
 func (w *procWorld) kill(p *procWorker) {
 	w.remove(p)
-	if p.state == starting {
+	if p.state == starting || p.given {
 		w.sup.hasFailed(p.child, w.now)
 		w.schedule()
 		return
@@ -205,8 +219,11 @@ func (w *procWorld) check() {
 		}
 	}
 	for _, p := range w.workers {
-		if w.sup.perChild > 0 && p.made > w.sup.perChild {
-			w.t.Fatalf("a worker has made %d calls, MaxTasksPerChild is %d", p.made, w.sup.perChild)
+		if w.sup.perChild > 0 && p.made > max(w.sup.perChild, 5) {
+			w.t.Fatalf("a worker has made %d items, MaxTasksPerChild is %d", p.made, w.sup.perChild)
+		}
+		if p.isIdle() && !p.isDeaf && w.sup.waiting() > 0 {
+			w.t.Fatalf("a worker is idle, and %d calls wait", w.sup.waiting())
 		}
 		if len(p.jobs) > 1 && p.load > aheadTime {
 			w.t.Fatalf("%v of work is ahead at a worker", p.load)
@@ -219,6 +236,22 @@ func (w *procWorld) step() bool {
 	var can []func()
 	for _, p := range w.workers {
 		switch {
+		case p.stopped:
+			can = append(can, func() { p.stopped = false })
+		case p.pinged:
+			can = append(can, func() {
+				p.pinged = false
+				w.sup.isAlive(p.child, w.now)
+				w.schedule()
+			})
+		case p.given:
+			can = append(can, func() {
+				w.remove(p)
+				if w.sup.hasFailed(p.child, w.now) {
+					w.t.Fatalf("a worker that nobody needed counts as a start that failed")
+				}
+				w.schedule()
+			})
 		case p.state == starting:
 			can = append(can, func() { w.sup.isReady(p.child, !slices.Contains([]int{1, 5}, len(w.jobs)%7), w.now); w.schedule() })
 		case p.running != nil:
@@ -254,6 +287,7 @@ func TestSupervisor(t *testing.T) {
 		w := &procWorld{t: rt, now: time.Unix(1000, 0)}
 		w.sup = &supervisor{
 			max:      rapid.IntRange(1, 4).Draw(rt, "workers"),
+			starters: rapid.IntRange(1, 4).Draw(rt, "starters"),
 			perChild: rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(rt, "per child"),
 			retries:  rapid.SampledFrom([]int{0, 0, 2}).Draw(rt, "retries"),
 			takeBack: w.takeBack,
@@ -269,7 +303,12 @@ func TestSupervisor(t *testing.T) {
 				}
 			case 4:
 				if len(w.workers) > 0 {
-					w.kill(rapid.SampledFrom(w.workers).Draw(rt, "worker"))
+					p := rapid.SampledFrom(w.workers).Draw(rt, "worker")
+					if rapid.Bool().Draw(rt, "stop") {
+						p.stopped = !p.stopped
+					} else {
+						w.kill(p)
+					}
 				}
 			default:
 				w.step()
@@ -301,7 +340,7 @@ func (w *procWorld) describe() string {
 func TestSupervisorKeepsTheOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := &procWorld{t: rt, now: time.Unix(1000, 0)}
-		w.sup = &supervisor{max: 1, takeBack: w.takeBack, paces: make([]pace, len(procFuncs))}
+		w.sup = &supervisor{max: 1, starters: 1, takeBack: w.takeBack, paces: make([]pace, len(procFuncs))}
 		for range rapid.IntRange(1, 100).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 5).Draw(rt, "event") {
 			case 0, 1:

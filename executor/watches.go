@@ -131,8 +131,7 @@ func (ws *watches) end(w *watch) {
 	}
 	ws.mu.Unlock()
 	for _, c := range calls {
-		if !c.drop(expired) && c.intake.processes != nil {
-			c.interrupt(endedBy(c.ctx, errStopped, ""))
+		for !c.drop(expired) && c.intake.processes != nil && !c.interrupt(endedBy(c.ctx, errStopped, "")) {
 		}
 	}
 }
@@ -140,8 +139,6 @@ func (ws *watches) end(w *watch) {
 // isWatched reports whether the call needs to hear of the end of its ctx: until
 // it starts, or until it ends if it runs in another process.
 func (c *Call) isWatched() bool {
-	if c.intake.processes != nil {
-		return !c.ended()
-	}
-	return c.state.Load() == pending
+	state := c.state.Load()
+	return state == pending || state == running && c.intake.processes != nil
 }

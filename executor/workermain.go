@@ -34,6 +34,7 @@ func WorkerMain() {
 		os.Exit(2)
 	}
 	registry.seal()
+	_ = proc.Build() // of the file as it is now
 	if isWorker {
 		depth = link.Depth
 		serve(link)
@@ -64,10 +65,11 @@ type workshop struct {
 	*proc.Link
 
 	mu      sync.Mutex // guards the fields below
-	calls   []wire.Call
+	calls   []arrived
 	come    chan struct{} // holds 1 when calls were added
 	current *Call         // that runs, or nil
-	serial  uint64        // of the current call
+	serial  uint64        // of the current call, or of the one that is about to be
+	cause   string        // why that was cancelled, if it was
 	isWarm  bool          // the shared memory was used: it holds pages
 
 	writer sync.Mutex // held to write to Results
@@ -76,6 +78,13 @@ type workshop struct {
 	frames  []byte     // results that were not written
 	writing bool       // somebody will write them
 	wrote   time.Time  // when a write last began
+}
+
+// arrived is a call that has come.
+type arrived struct {
+	wire.Call
+	deadline time.Time // if it HasTimeout
+	cause    string    // why it was cancelled, if it was
 }
 
 // serve makes calls until the parent says that it is the end, or has gone.
@@ -130,7 +139,11 @@ func (w *workshop) receive(t wire.Type, body []byte) error {
 			return err
 		}
 		w.mu.Lock()
-		w.calls = append(w.calls, m)
+		c := arrived{Call: m}
+		if m.HasTimeout {
+			c.deadline = time.Now().Add(m.Timeout) // now: it may wait behind others
+		}
+		w.calls = append(w.calls, c)
 		w.mu.Unlock()
 		select {
 		case w.come <- struct{}{}:
@@ -141,13 +154,11 @@ func (w *workshop) receive(t wire.Type, body []byte) error {
 		if err != nil {
 			return err
 		}
-		w.mu.Lock()
-		c := w.current
-		isCurrent := c != nil && w.serial == m.Serial
-		w.mu.Unlock()
-		if isCurrent {
+		if c := w.cancel(m); c != nil {
 			c.interrupt(remoteError([]byte(m.Cause)))
 		}
+	case wire.PingFrame:
+		w.put(wire.AppendEmpty(nil, wire.AliveFrame), false)
 	case wire.StacksFrame:
 		printStacks()
 		os.Exit(2)
@@ -155,6 +166,23 @@ func (w *workshop) receive(t wire.Type, body []byte) error {
 		os.Exit(0)
 	default:
 		return fmt.Errorf("a frame of type %d", t)
+	}
+	return nil
+}
+
+// cancel returns the call that is to be cancelled, if it runs. If it has come, and
+// does not run yet, it will be cancelled when it does.
+func (w *workshop) cancel(m wire.Cancel) *Call {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.serial == m.Serial {
+		w.cause = m.Cause
+		return w.current
+	}
+	for i := range w.calls {
+		if w.calls[i].Serial == m.Serial {
+			w.calls[i].cause = m.Cause
+		}
 	}
 	return nil
 }
@@ -192,7 +220,7 @@ func (w *workshop) work(config wire.Config) {
 
 // makeAll makes one call after another.
 func (w *workshop) makeAll() {
-	var m wire.Call
+	var m arrived
 	var v invocation
 	began := time.Now()
 	defer func() { // the function has ended this goroutine
@@ -213,13 +241,14 @@ func (w *workshop) makeAll() {
 }
 
 // next waits for a call.
-func (w *workshop) next() wire.Call {
+func (w *workshop) next() arrived {
 	for {
 		w.mu.Lock()
 		if len(w.calls) > 0 {
 			m := w.calls[0]
-			w.calls[0] = wire.Call{}
+			w.calls[0] = arrived{}
 			w.calls = w.calls[1:]
+			w.serial, w.cause = m.Serial, m.cause
 			w.mu.Unlock()
 			return m
 		}
@@ -262,7 +291,7 @@ func (w *workshop) restWarm() {
 }
 
 // claim marks that the call starts, unless the parent has taken it back.
-func (w *workshop) claim(m *wire.Call) bool {
+func (w *workshop) claim(m *arrived) bool {
 	if w.Shared == nil {
 		return true
 	}
@@ -284,7 +313,7 @@ func (v *invocation) encode() (parcel, error) { return parcel{}, nil }
 func (v *invocation) complete(result)         {}
 
 // make makes a call.
-func (w *workshop) make(m *wire.Call, v *invocation) {
+func (w *workshop) make(m *arrived, v *invocation) {
 	if int(m.Func) >= len(registry.sorted) {
 		v.result = failure(fmt.Errorf("%w: function %d", ErrNotRegistered, m.Func), "")
 		return
@@ -299,20 +328,24 @@ func (w *workshop) make(m *wire.Call, v *invocation) {
 	ctx := context.Background()
 	if m.HasTimeout {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, m.Timeout)
+		ctx, cancel = context.WithDeadline(ctx, m.deadline)
 		defer cancel()
 	}
 	c := &Call{ctx: ctx, body: v}
+	c.state.Store(running)
+	defer c.publish(finished)
 	w.mu.Lock()
-	w.current, w.serial = c, m.Serial
+	w.current = c
+	cause := w.cause
 	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()
 		w.current = nil
 		w.mu.Unlock()
 	}()
-	c.state.Store(running)
-	defer c.publish(finished)
+	if cause != "" {
+		c.interrupt(remoteError([]byte(cause)))
+	}
 	c.run()
 }
 
@@ -330,7 +363,7 @@ func (w *workshop) data(d wire.Data) ([]byte, error) {
 }
 
 // answer sends what came of a call.
-func (w *workshop) answer(m *wire.Call, r result, spent time.Duration) {
+func (w *workshop) answer(m *arrived, r result, spent time.Duration) {
 	if r.kind == lost { // the deferred functions of the call have panicked
 		r = failure(ErrGoexit, "")
 	}
@@ -349,15 +382,23 @@ func (w *workshop) answer(m *wire.Call, r result, spent time.Duration) {
 	}
 	frame := a.Append(nil)
 	w.giveBack(m) // after the result, which may be in the same memory
+	if m.Data.Shared || a.Data.Shared {
+		w.mu.Lock()
+		w.isWarm = true
+		w.mu.Unlock()
+	}
+	w.put(frame, spent < whileTiny && w.hasMore())
+}
+
+// hasMore reports whether there are calls to make.
+func (w *workshop) hasMore() bool {
 	w.mu.Lock()
-	isLast := len(w.calls) == 0
-	w.isWarm = w.isWarm || m.Data.Shared || a.Data.Shared
-	w.mu.Unlock()
-	w.put(frame, !isLast && spent < whileTiny)
+	defer w.mu.Unlock()
+	return len(w.calls) > 0
 }
 
 // giveBack lets the parent use the memory of a big argument again.
-func (w *workshop) giveBack(m *wire.Call) {
+func (w *workshop) giveBack(m *arrived) {
 	if m.Data.Shared && w.Shared != nil {
 		w.Shared.Slots[argsSlot].Store(0)
 	}

@@ -177,6 +177,21 @@ func TestEveryLeverStopsWhenCtxEnds(t *testing.T) {
 	}
 }
 
+func TestNoLeverLeavesAProcessBehind(t *testing.T) {
+	if _, err := children(); err != nil {
+		t.Skip("this system does not list the processes that another has started:", err)
+	}
+	root := t.TempDir()
+	write(t, root, "a.go", "package a\n")
+	in := inputOf(t, root)
+	for _, l := range levers {
+		totalOf(t, l, in)
+		if pids, err := children(); len(pids) > 0 || err != nil {
+			t.Errorf("%s has left the processes %v (%v), want none", l.name, pids, err)
+		}
+	}
+}
+
 func TestAnswerIsTheSameInWhateverOrderReportsCome(t *testing.T) {
 	f := func(path string, line int) Function {
 		return Function{Name: "F", Path: path, Line: line, Lines: 3, Complexity: 2}

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/gofutures/futures/executor"
 )
 
 // counted is Go source whose numbers were counted by hand.
@@ -98,5 +101,23 @@ func TestParseDoesNotStartWhenCtxHasEnded(t *testing.T) {
 	got, err := parse(ctx, write(t, t.TempDir(), "a.go", "package a\n"))
 	if !errors.Is(err, context.Canceled) || got != (Report{}) {
 		t.Errorf("parse = %+v, %v; want nothing and context.Canceled", got, err)
+	}
+}
+
+func TestReportOfAnotherProcessIsTheSame(t *testing.T) {
+	root := t.TempDir()
+	ex := &executor.ProcessPoolExecutor{MaxWorkers: 1}
+	defer ex.Close()
+	for _, path := range []string{
+		write(t, root, "counted.go", counted),
+		write(t, root, "bad.go", "package bad\n\nfunc {\n"),
+		filepath.Join(root, "gone.go"),
+		root, // not a regular file
+	} {
+		want, wantErr := parse(t.Context(), path)
+		got, err := executor.Submit(t.Context(), ex, parse, path).Result(t.Context())
+		if got != want || err != nil || wantErr != nil {
+			t.Errorf("%s:\n there %+v, %v\n here  %+v, %v", path, got, err, want, wantErr)
+		}
 	}
 }

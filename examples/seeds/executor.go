@@ -131,3 +131,25 @@ func firstOfAll(ctx context.Context, out io.Writer) error {
 	}
 	return nil
 }
+
+// A function that runs in other processes is registered, and main begins with
+// executor.WorkerMain().
+func init() { executor.Register(count) }
+
+// mapInProcesses is mapWords with another executor: the words are counted in
+// other processes.
+//
+//	with ProcessPoolExecutor(max_workers=4) as ex:
+//	    for n in ex.map(count, ["elephant", "owl", "gopher"]):
+//	        print(n)
+func mapInProcesses(ctx context.Context, out io.Writer) error {
+	ex := &executor.ProcessPoolExecutor{MaxWorkers: 4}
+	defer ex.Close()
+	for n, err := range executor.Map(ctx, ex, count, slices.Values([]string{"elephant", "owl", "gopher"})) {
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(out, n)
+	}
+	return nil
+}

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+
+	"github.com/gofutures/futures/executor"
 )
 
 // seeds is the table: one Python snippet is one line.
@@ -19,6 +21,7 @@ var seeds = []seed{
 	{"submit and as_completed", submitWords},
 	{"Thread, start and join", startAndJoin},
 	{"wait for FIRST_COMPLETED", firstOfAll},
+	{"ProcessPoolExecutor and map", mapInProcesses},
 }
 
 // seed is a Python snippet in Go. It prints to out what the snippet prints.
@@ -27,9 +30,12 @@ type seed struct {
 	run   func(ctx context.Context, out io.Writer) error
 }
 
+// main begins with WorkerMain, as a Python program that has worker processes
+// begins with if __name__ == "__main__".
 func main() {
+	executor.WorkerMain()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := runAll(ctx, os.Stdout)
+	err := runAll(ctx, os.Stdout, seeds)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "seeds:", err)
@@ -37,7 +43,7 @@ func main() {
 	}
 }
 
-func runAll(ctx context.Context, out io.Writer) error {
+func runAll(ctx context.Context, out io.Writer, seeds []seed) error {
 	for _, s := range seeds {
 		fmt.Fprintf(out, "%s\n", s.title)
 		if err := s.run(ctx, out); err != nil {

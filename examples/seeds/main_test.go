@@ -9,12 +9,21 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/gofutures/futures/executor"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	executor.WorkerMain()
+	goleak.VerifyTestMain(m)
+}
 
-// want is what the Python snippets print.
-const want = `ThreadPoolExecutor and map
+// threads are the seeds whose time may be fake, processes the others.
+var threads, processes = seeds[:len(seeds)-1], seeds[len(seeds)-1:]
+
+// What the Python snippets print.
+const (
+	printedByThreads = `ThreadPoolExecutor and map
 8
 3
 6
@@ -32,13 +41,19 @@ wait for FIRST_COMPLETED
 3
 2 pending
 `
+	printedByProcesses = `ProcessPoolExecutor and map
+8
+3
+6
+`
+)
 
 func TestSeedsPrintWhatPythonPrints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		start := time.Now()
-		err := runAll(t.Context(), &out)
-		if got := out.String(); err != nil || got != want {
+		err := runAll(t.Context(), &out, threads)
+		if got, want := out.String(), printedByThreads; err != nil || got != want {
 			t.Errorf("runAll = %v\n got:\n%s\nwant:\n%s", err, got, want)
 		}
 		// The longest word of each, and the shortest of the last.
@@ -48,17 +63,31 @@ func TestSeedsPrintWhatPythonPrints(t *testing.T) {
 	})
 }
 
+func TestSeedsOfProcessesPrintWhatPythonPrints(t *testing.T) {
+	var out bytes.Buffer
+	err := runAll(t.Context(), &out, processes)
+	if got, want := out.String(), printedByProcesses; err != nil || got != want {
+		t.Errorf("runAll = %v\n got:\n%s\nwant:\n%s", err, got, want)
+	}
+}
+
 func TestEverySeedEndsWhenCtxDoes(t *testing.T) {
-	for _, s := range seeds {
+	for _, s := range threads {
 		t.Run(s.title, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-				defer cancel()
-				err := s.run(ctx, new(bytes.Buffer))
-				if !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("run = %v, want context.DeadlineExceeded", err)
-				}
-			})
+			synctest.Test(t, func(t *testing.T) { checkEndsWithCtx(t, s) })
 		})
+	}
+	for _, s := range processes {
+		t.Run(s.title, func(t *testing.T) { checkEndsWithCtx(t, s) })
+	}
+}
+
+func checkEndsWithCtx(t *testing.T, s seed) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	err := s.run(ctx, new(bytes.Buffer))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("run = %v, want context.DeadlineExceeded", err)
 	}
 }

@@ -3,9 +3,10 @@
 // something on the way has no codec.
 //
 // Some things have one form only when they come back. A time has no monotonic
-// reading and only the offset of its Location. Two pointers to one thing become
-// two things. Fields with omitempty come back as zero values when they were
-// empty.
+// reading and only the offset of its Location, and the zero time not even that.
+// Two pointers to one thing become two things. Fields with omitempty come back as
+// zero values when they were empty. A signalling NaN of 32 bits may become a
+// quiet one.
 package codec
 
 import (
@@ -30,6 +31,7 @@ type Codec[T any] struct {
 	plan     *plan   // for structs and arrays that need no CBOR
 	plain    bool    // no marshaler is in the type
 	careful  bool    // values have to be checked
+	opaque   map[reflect.Type]bool
 	typ      reflect.Type
 	describe string
 }
@@ -55,11 +57,11 @@ func For[T any]() (*Codec[T], error) {
 			c.describe = "[]" + typ.Elem().Kind().String()
 		}
 	} else {
-		s := &survey{}
+		s := &survey{seen: make(map[reflect.Type]*sight), opaque: make(map[reflect.Type]bool)}
 		if err := s.visit(typ, typ.String()); err != nil {
 			return nil, err
 		}
-		c.plain, c.careful, c.describe = !s.marshals, s.careful, s.text.String()
+		c.plain, c.careful, c.opaque, c.describe = !s.marshals, s.careful, s.opaque, s.text.String()
 		if c.plan = planOf(typ); c.plan != nil {
 			c.size = c.plan.size
 		} else if s.needsRaw != nil {
@@ -125,7 +127,7 @@ func (c *Codec[T]) marshal(v T) (data []byte, err error) {
 		}
 	}()
 	if c.careful {
-		if err := check(reflect.ValueOf(&v).Elem()); err != nil {
+		if err := check(reflect.ValueOf(&v).Elem(), c.opaque); err != nil {
 			return nil, fmt.Errorf("cannot encode a %v: %w", c.typ, err)
 		}
 	}

@@ -119,12 +119,15 @@ func (w *viewer) copyTo(data []byte, v unsafe.Pointer) error {
 
 // clone copies data to memory with the alignment of any number.
 func (w *viewer) clone(data []byte) []byte {
-	if w.elem == 1 {
-		return append(make([]byte, 0, max(1, len(data))), data...)
+	if len(data) == 0 {
+		return []byte{}
 	}
-	words := make([]uint64, max(1, (len(data)+7)/8))
-	memory := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), 8*len(words))[:len(data)]
-	copy(memory, data)
+	memory := append([]byte(nil), data...) // does not clear what it copies to
+	if uintptr(unsafe.Pointer(&memory[0]))%uintptr(w.word) != 0 {
+		words := make([]uint64, (len(data)+7)/8)
+		memory = unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), 8*len(words))[:len(data)]
+		copy(memory, data)
+	}
 	if isBigEndian && w.word > 1 {
 		reverse(memory, w.word)
 	}

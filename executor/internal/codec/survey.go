@@ -23,8 +23,15 @@ type survey struct {
 	marshals bool // a marshaler of the user's is in it
 	careful  bool // some of its values cannot cross: they have to be checked
 	needsRaw error
-	text     strings.Builder      // describes it
-	seen     map[reflect.Type]int // the types that were met, numbered
+	text     strings.Builder // describes it
+	seen     map[reflect.Type]*sight
+	opaque   map[reflect.Type]bool // types that are encoded as a whole, and not by what is in them
+}
+
+// sight is that of a type.
+type sight struct {
+	number int
+	isOpen bool // we are inside
 }
 
 // native are types with marshalers, or unexported fields, that the codec knows.
@@ -45,15 +52,12 @@ func marshals(t reflect.Type) bool {
 	return p.Implements(marshaler) || p.Implements(unmarshaler) || p.Implements(binaryMarshaler) || p.Implements(binaryUnmarshaler)
 }
 
-// isOpaque reports whether t is encoded as a whole and not by what is in it.
-func isOpaque(t reflect.Type) bool { return slices.Contains(native, t) || marshals(t) }
-
 // visit looks at t, which is found at path.
 func (s *survey) visit(t reflect.Type, path string) error {
 	switch k := t.Kind(); {
 	case slices.Contains(native, t):
 		s.careful = s.careful || t == timeType
-		s.text.WriteString(t.String())
+		s.skip(t)
 		return nil
 	case k == reflect.Pointer && slices.Contains(native, t.Elem()):
 		s.text.WriteByte('*')
@@ -63,17 +67,16 @@ func (s *survey) visit(t reflect.Type, path string) error {
 	}
 	// Each type is looked at once: the paths through types that point to each
 	// other can be more than anyone has time for.
-	if n, isSeen := s.seen[t]; isSeen {
-		s.careful = true // it may be a cycle
-		fmt.Fprintf(&s.text, "type %d", n)
+	if seen := s.seen[t]; seen != nil {
+		s.careful = s.careful || seen.isOpen // a value may have a cycle
+		fmt.Fprintf(&s.text, "type %d", seen.number)
 		return nil
 	}
 	switch t.Kind() {
 	case reflect.Struct, reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
-		if s.seen == nil {
-			s.seen = make(map[reflect.Type]int)
-		}
-		s.seen[t] = len(s.seen)
+		seen := &sight{len(s.seen), true}
+		defer func() { seen.isOpen = false }()
+		s.seen[t] = seen
 	}
 	switch t.Kind() {
 	case reflect.Struct:
@@ -126,8 +129,14 @@ func (s *survey) visitMarshaler(t reflect.Type, path string) error {
 		return refuse(path, t, fmt.Sprintf("its marshaler is that of %v, which it embeds and which knows nothing of the rest", from), "do not embed it, or give it marshalers of its own")
 	}
 	s.marshals = true
-	s.text.WriteString(t.String())
+	s.skip(t)
 	return nil
+}
+
+// skip is for a type that is encoded as a whole.
+func (s *survey) skip(t reflect.Type) {
+	s.opaque[t] = true
+	s.text.WriteString(t.String())
 }
 
 // heir returns the embedded type that a struct has one of the methods from, if
@@ -202,7 +211,7 @@ func (s *survey) visitFields(t reflect.Type, path string, names map[string]strin
 			return refuse(at, f.Type, "its tag says that the field is left out, so it would be lost", `give it a name for this purpose, as in cbor:"name"`)
 		case isEmbedded && f.Type.Kind() == reflect.Pointer:
 			return refuse(at, f.Type, "it is embedded, and nil would be lost", `give it a name, as in cbor:"name"`)
-		case isEmbedded && f.Type.Kind() == reflect.Struct && isOpaque(f.Type):
+		case isEmbedded && f.Type.Kind() == reflect.Struct && (marshals(f.Type) || slices.Contains(native, f.Type)):
 			return refuse(at, f.Type, "it is embedded, and only its exported fields would cross", `give it a name, as in cbor:"name"`)
 		case isEmbedded && f.Type.Kind() == reflect.Struct:
 			if err := s.visitFields(f.Type, at, names); err != nil {
@@ -263,8 +272,8 @@ func tagOf(f reflect.StructField) fieldTag {
 // check returns an error for a value that cannot cross though its type can: one
 // that has a cycle or is nested too deep, which would overflow the stack of who
 // encodes it, and a time that would come back as another.
-func check(v reflect.Value) error {
-	w := walker{left: 1 << 28, opaque: make(map[reflect.Type]bool)}
+func check(v reflect.Value, opaque map[reflect.Type]bool) error {
+	w := walker{left: 1 << 28, opaque: opaque}
 	return w.walk(v, 0)
 }
 
@@ -291,8 +300,11 @@ func (w *walker) walk(v reflect.Value, level int) error {
 	}
 	switch k := v.Kind(); k {
 	case reflect.Struct, reflect.Slice, reflect.Array, reflect.Map:
-		if w.isOpaque(v.Type()) {
-			return checkTime(v)
+		if t := v.Type(); w.opaque[t] {
+			if t == timeType {
+				return checkTime(v)
+			}
+			return nil
 		}
 	case reflect.Pointer:
 	default:
@@ -335,15 +347,6 @@ func (w *walker) walk(v reflect.Value, level int) error {
 	return nil
 }
 
-func (w *walker) isOpaque(t reflect.Type) bool {
-	is, isKnown := w.opaque[t]
-	if !isKnown {
-		is = isOpaque(t)
-		w.opaque[t] = is
-	}
-	return is
-}
-
 func (w *walker) each(v reflect.Value, level int) error {
 	if v.Len() > w.left && v.Type().Elem().Size() == 0 {
 		return errLarge // a length that takes no memory can be any
@@ -379,12 +382,9 @@ func (w *walker) tooDeep() error {
 	return errDeep
 }
 
-// checkTime checks v if it is a time.
 func checkTime(v reflect.Value) error {
-	if v.Type() != timeType {
-		return nil
-	}
-	if _, offset := v.Interface().(time.Time).Zone(); offset%60 != 0 {
+	t, _ := v.Interface().(time.Time)
+	if _, offset := t.Zone(); offset%60 != 0 {
 		return errOffset
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,7 @@ type Process struct {
 	Shared         *Shared  // nil if the system has none
 
 	process *os.Process
+	exit    *os.File   // can be read when it has ended; nil if the system has no such thing
 	mu      sync.Mutex // held to signal and to reap, so that no signal goes to another process with the same number
 	reaped  bool
 }
@@ -86,6 +88,10 @@ func (o Options) environment(value string) []string {
 	if o.MemoryLimit > 0 {
 		env = append(env, fmt.Sprintf("GOMEMLIMIT=%d", o.MemoryLimit/10*9))
 	}
+	const root = "SYSTEMROOT" // without which a process cannot do much there
+	if runtime.GOOS == "windows" && !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(strings.ToUpper(v), root+"=") }) {
+		env = append(env, root+"="+os.Getenv(root))
+	}
 	return append(env, marker+"="+value)
 }
 
@@ -107,6 +113,7 @@ type starting struct {
 	callsIn, callsOut, resultsIn, resultsOut, stdoutIn, stdoutOut, stderrIn, stderrOut *os.File
 	null                                                                               *os.File
 	shared                                                                             *Shared
+	pidfd                                                                              int // of the process, on Linux
 }
 
 func (s *starting) start(o Options) (p *Process, err error) {
@@ -127,7 +134,7 @@ func (s *starting) start(o Options) (p *Process, err error) {
 	}
 	return &Process{
 		PID: process.Pid, Calls: s.callsOut, Results: s.resultsIn, Stdout: s.stdoutIn, Stderr: s.stderrIn,
-		Shared: s.shared, process: process,
+		Shared: s.shared, process: process, exit: exitFile(s.pidfd),
 	}, nil
 }
 
@@ -169,17 +176,25 @@ func (p *Process) Kill() error {
 	if p.reaped {
 		return nil
 	}
-	return killGroup(p.process)
+	err := killGroup(p.process)
+	_ = p.process.Kill() // it may lead its group no more
+	return err
 }
 
 // Wait waits for the end of the process, ends what is left of its group, and
 // reaps it. It is called once.
 func (p *Process) Wait() Status {
-	await(p.process)
+	hasEnded := await(p.process)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_ = killGroup(p.process)
+	if !hasEnded {
+		p.mu.Unlock() // or nobody could kill it
+	}
 	state, err := p.process.Wait()
+	if !hasEnded {
+		p.mu.Lock()
+	}
 	p.reaped = true
 	if err != nil {
 		return Status{Code: -1}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ var Build = sync.OnceValue(func() string {
 	if err := syscall.Stat("/proc/self/exe", &s); err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%x:%x:%d:%d.%d", s.Dev, s.Ino, s.Size, s.Mtim.Sec, s.Mtim.Nsec)
+	return fmt.Sprintf("%x:%x:%d", s.Dev, s.Ino, s.Size) // nobody can write to a program that runs
 })
 
 // enlarge lets a pipe hold a megabyte, if the system allows.
@@ -35,10 +36,82 @@ func enlarge(f *os.File) {
 	}
 }
 
+// EndPipes returns when the process has ended and all that it has written to its
+// pipes was read. Where others have the worker's ends too, which a program that it
+// has started may, it sees that reading ends.
+func (p *Process) EndPipes() {
+	if p.exit == nil { // an old kernel: reading ends when all have closed their ends
+		return
+	}
+	c, err := p.exit.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = c.Read(func(uintptr) bool { return p.hasExited() })
+	_ = p.Kill() // who is left of its group
+	for _, f := range []*os.File{p.Results, p.Stdout, p.Stderr} {
+		awaitRead(f)
+		_ = f.SetReadDeadline(time.Now())
+	}
+	_ = p.exit.Close()
+}
+
+// awaitRead waits until all that is in a pipe was read, or nobody reads.
+func awaitRead(f *os.File) {
+	const step, most = time.Millisecond, 200
+	for before, idle := 0, 0; idle < most; idle++ {
+		n := pending(f)
+		if n == 0 {
+			return
+		}
+		if n != before {
+			before, idle = n, 0
+		}
+		time.Sleep(step)
+	}
+}
+
+// pending returns how many bytes of a pipe were not read.
+func pending(f *os.File) (n int) {
+	if c, err := f.SyscallConn(); err == nil {
+		_ = c.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	}
+	return n
+}
+
+// hasExited reports whether the process has ended, and leaves it to be reaped.
+func (p *Process) hasExited() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return true
+	}
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, p.PID, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+	return err != nil && err != unix.EINTR || info.Signo != 0
+}
+
+// attributes are those of a worker: it leads a group of its own.
+func (s *starting) attributes() *syscall.SysProcAttr {
+	s.pidfd = -1
+	return &syscall.SysProcAttr{Setpgid: true, PidFD: &s.pidfd}
+}
+
+// exitFile returns a file that can be read when the process has ended, nil if
+// there is none.
+func exitFile(pidfd int) *os.File {
+	if pidfd < 0 {
+		return nil
+	}
+	_ = syscall.SetNonblock(pidfd, true)
+	return os.NewFile(uintptr(pidfd), "process")
+}
+
 // await waits until p has ended, and leaves it to be reaped.
-func await(p *os.Process) {
+func await(p *os.Process) (hasEnded bool) {
 	for unix.Waitid(unix.P_PID, p.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
+	return true
 }
 
 // newShared returns memory for a worker to be, nil if there is none to be had.
@@ -46,49 +119,83 @@ func newShared() *Shared {
 	if strconv.IntSize < 64 {
 		return nil
 	}
-	fd, err := unix.MemfdCreate("futures", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("futures", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil
 	}
 	f := os.NewFile(uintptr(fd), "shared memory")
-	if f.Truncate(pageSize+2*areaSize) != nil {
+	size := pageSize + 2*area()
+	if f.Truncate(int64(size)) != nil {
 		_ = f.Close()
 		return nil
 	}
-	return mapShared(f)
-}
-
-func inheritShared() *Shared {
-	var stat syscall.Stat_t
-	if strconv.IntSize < 64 || syscall.Fstat(sharedFD, &stat) != nil || stat.Size != pageSize+2*areaSize {
+	// A worker that made it shorter would end its parent, which gets SIGBUS then.
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
+		_ = f.Close()
 		return nil
 	}
-	syscall.CloseOnExec(sharedFD)
-	return mapShared(os.NewFile(sharedFD, "shared memory"))
-}
-
-func mapShared(f *os.File) *Shared {
-	memory, err := unix.Mmap(int(f.Fd()), 0, pageSize+2*areaSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
+	shared, err := mapShared(f, size)
 	if err != nil {
 		_ = f.Close()
 		return nil
 	}
+	return shared
+}
+
+// area returns the size of Args, and of Results: none, where the address space
+// of this process is limited.
+func area() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_AS, &limit) == nil && limit.Cur != unix.RLIM_INFINITY {
+		return 0
+	}
+	return areaSize
+}
+
+// inheritShared returns the memory that the parent has shared, nil if it has none.
+func inheritShared() (*Shared, error) {
+	var stat syscall.Stat_t
+	if syscall.Fstat(sharedFD, &stat) != nil || stat.Mode&syscall.S_IFMT != syscall.S_IFREG {
+		return nil, nil
+	}
+	s, err := mapShared(os.NewFile(sharedFD, "shared memory"), int(stat.Size))
+	if err != nil {
+		return nil, fmt.Errorf("the memory shared with the parent cannot be mapped: %w", err)
+	}
+	s.closeFile()
+	return s, nil
+}
+
+func mapShared(f *os.File, size int) (*Shared, error) {
+	memory, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, err
+	}
+	half := (size - pageSize) / 2
 	return &Shared{
 		Slots:   unsafe.Slice((*atomic.Uint32)(unsafe.Pointer(&memory[0])), slots),
-		Args:    memory[pageSize:][:areaSize:areaSize],
-		Results: memory[pageSize+areaSize:],
+		Args:    memory[pageSize:][:half:half],
+		Results: memory[pageSize+half:],
 		memory:  memory, file: f,
-	}
+	}, nil
 }
 
 // Trim gives the pages of Args, or of Results, back to the system. What was in
 // them is zero then.
 func (s *Shared) Trim(area []byte) { _ = unix.Madvise(area, unix.MADV_REMOVE) }
 
+// closeFile gives back the descriptor, which the memory does not need.
+func (s *Shared) closeFile() {
+	if s != nil && s.file != nil {
+		_ = s.file.Close()
+		s.file = nil
+	}
+}
+
 // Close unmaps the memory.
 func (s *Shared) Close() {
+	s.closeFile()
 	_ = unix.Munmap(s.memory)
-	_ = s.file.Close()
 	s.Slots, s.Args, s.Results, s.memory = nil, nil, nil, nil
 }
 

@@ -27,16 +27,16 @@ var Build = sync.OnceValue(func() string {
 
 func enlarge(*os.File) {}
 
-// await leaves it to Process.Wait of package os to wait: what is left of the
-// group is ended before, while the process, which has closed its pipe, is
-// about to end.
-func await(*os.Process) {}
+// EndPipes leaves it to the reader of a pipe to find its end.
+func (p *Process) EndPipes() {}
 
-func newShared() *Shared     { return nil }
-func inheritShared() *Shared { return nil }
+func newShared() *Shared              { return nil }
+func inheritShared() (*Shared, error) { return nil, nil }
 
 // Trim gives back the pages of a part of it.
 func (s *Shared) Trim([]byte) {}
+
+func (s *Shared) closeFile() {}
 
 // Close unmaps the memory.
 func (s *Shared) Close() {}
@@ -46,5 +46,7 @@ func (p *Process) Resident() (n int64, ok bool) { return 0, false }
 
 // OOMKills cannot tell here.
 func OOMKills() (n int64, ok bool) { return 0, false }
+
+func exitFile(int) *os.File { return nil }
 
 func volunteer() {}

@@ -16,6 +16,17 @@ const (
 	sharedFD  = 5
 )
 
+// In a worker, no program that an init function starts gets these: it would keep
+// the pipes open when the worker has gone. Packages that are initialized before
+// this one come too early; see EndPipes.
+func init() {
+	if _, ok := os.LookupEnv(marker); ok {
+		for _, fd := range []int{callsFD, resultsFD, sharedFD} {
+			syscall.CloseOnExec(fd)
+		}
+	}
+}
+
 func (s *starting) spawn(o Options) (*os.Process, error) {
 	files := []*os.File{s.null, s.stdoutOut, s.stderrOut, s.callsIn, s.resultsOut}
 	if s.shared != nil {
@@ -25,11 +36,27 @@ func (s *starting) spawn(o Options) (*os.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.StartProcess(name, os.Args[:1], &os.ProcAttr{
+	p, err := os.StartProcess(name, os.Args[:1], &os.ProcAttr{
 		Env:   o.environment(strconv.Itoa(o.Depth)),
 		Files: files,
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
+		Sys:   s.attributes(),
 	})
+	s.shared.closeFile()
+	return p, err
+}
+
+// TryWrite writes what it can of b to the worker without waiting, and returns how
+// much that was.
+func (p *Process) TryWrite(b []byte) (n int) {
+	c, err := p.Calls.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = c.Write(func(fd uintptr) bool {
+		n, err = syscall.Write(int(fd), b)
+		return true
+	})
+	return max(n, 0)
 }
 
 func (l *Link) inherit(string) error {
@@ -41,8 +68,9 @@ func (l *Link) inherit(string) error {
 	}
 	l.Calls = inheritFile(callsFD, "calls")
 	l.Results = inheritFile(resultsFD, "results")
-	l.Shared = inheritShared()
-	return nil
+	var err error
+	l.Shared, err = inheritShared()
+	return err
 }
 
 // inheritFile makes a descriptor one that no child of this process gets, and on
@@ -55,6 +83,9 @@ func inheritFile(fd int, name string) *os.File {
 
 func becomeWorker() {
 	signal.Ignore(syscall.SIGINT)
+	// To print when the parent has gone must not end this process before it has
+	// ended what it has started. Not Ignore, which those would inherit.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	volunteer()
 }
 

@@ -48,6 +48,14 @@ func (l *Link) inherit(handles string) error {
 	return nil
 }
 
+// TryWrite leaves it all to Write, which may wait.
+func (p *Process) TryWrite([]byte) int { return 0 }
+
+// await waits until p has ended.
+func await(p *os.Process) (hasEnded bool) {
+	return p.WithHandle(func(h uintptr) { _, _ = windows.WaitForSingleObject(windows.Handle(h), windows.INFINITE) }) == nil
+}
+
 func becomeWorker() { signal.Ignore(os.Interrupt) }
 
 func quit(*os.Process) error { return errors.ErrUnsupported }

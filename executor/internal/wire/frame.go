@@ -35,6 +35,8 @@ const (
 	StacksFrame                 // to the worker, without a body: it is to print the stacks of its goroutines and to go
 	EndFrame                    // to the worker, last, without a body: it is to go
 	ResultFrame                 // from the worker
+	PingFrame                   // to the worker, without a body
+	AliveFrame                  // from the worker, without a body, the answer to PingFrame
 	endOfTypes
 )
 
@@ -89,7 +91,7 @@ func parseHead(b []byte) (n int, t Type, err error) {
 	if t = Type(b[4]); t == 0 || t >= endOfTypes {
 		return 0, 0, fmt.Errorf("%w: its type is %d", ErrProtocol, t)
 	}
-	if (t == StacksFrame || t == EndFrame) && length != 1 {
+	if (t == StacksFrame || t == EndFrame || t == AliveFrame) && length != 1 {
 		return 0, 0, fmt.Errorf("%w: one of type %d has a body", ErrProtocol, t)
 	}
 	return int(length), t, nil

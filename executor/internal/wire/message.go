@@ -150,11 +150,8 @@ func (m *Cancel) Append(b []byte) []byte {
 	return end(append(b, m.Cause...), start, 0)
 }
 
-// AppendStacks appends a frame of type StacksFrame.
-func AppendStacks(b []byte) []byte { return end(begin(b, StacksFrame), len(b), 0) }
-
-// AppendEnd appends a frame of type EndFrame.
-func AppendEnd(b []byte) []byte { return end(begin(b, EndFrame), len(b), 0) }
+// AppendEmpty appends a frame of a type without a body.
+func AppendEmpty(b []byte, t Type) []byte { return end(begin(b, t), len(b), 0) }
 
 // Append appends the message as a frame.
 func (m *Result) Append(b []byte) []byte {

@@ -1,0 +1,18 @@
+10 REM The number below 1000 with the longest Collatz sequence
+20 LET LONGEST = 0
+30 LET N = 1
+40 LET X = N
+50 LET STEPS = 0
+60 IF X == 1 THEN 120
+70 LET STEPS = STEPS + 1
+80 IF X % 2 == 0 THEN 110
+90 LET X = 3 * X + 1
+100 GOTO 60
+110 LET X = X / 2
+115 GOTO 60
+120 IF LONGEST > STEPS THEN 150
+130 LET LONGEST = STEPS
+140 LET BEST = N
+150 LET N = N + 1
+160 IF N < 1000 THEN 40
+170 END "" + BEST + ", in " + LONGEST + " steps"

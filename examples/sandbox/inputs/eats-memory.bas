@@ -1,0 +1,3 @@
+10 LET A = "more"
+20 LET A = A + A
+30 GOTO 20

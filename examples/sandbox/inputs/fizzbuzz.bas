@@ -1,0 +1,14 @@
+10 REM The children's game, up to 15
+20 LET LINE = ""
+30 LET N = 1
+40 LET WORD = ""
+50 IF N % 3 > 0 THEN 70
+60 LET WORD = WORD + "Fizz"
+70 IF N % 5 > 0 THEN 90
+80 LET WORD = WORD + "Buzz"
+90 IF N % 3 * (N % 5) == 0 THEN 110
+100 LET WORD = WORD + N
+110 LET LINE = LINE + WORD + " "
+120 LET N = N + 1
+130 IF N < 16 THEN 40
+140 END LINE

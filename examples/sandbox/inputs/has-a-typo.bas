@@ -1,0 +1,2 @@
+10 PRNIT "hello"
+20 END 1

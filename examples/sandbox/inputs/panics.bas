@@ -1,0 +1,2 @@
+10 LET ZERO = 0
+20 END 1 / ZERO

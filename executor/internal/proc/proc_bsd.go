@@ -1,0 +1,20 @@
+//go:build unix && !linux
+
+package proc
+
+import (
+	"os"
+	"syscall"
+	"time"
+)
+
+// attributes are those of a worker: it leads a group of its own.
+func (s *starting) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// await waits a little for the end of p, which has closed its pipe and is about to
+// end: what is left of its group is ended before it is reaped, while its number is
+// its own.
+func await(*os.Process) (hasEnded bool) {
+	time.Sleep(time.Millisecond)
+	return false
+}
