@@ -131,7 +131,7 @@ func (t *closure[Out]) forget()      { t.fn = nil }
 func (t *closure[Out]) name() string { return funcName(t.fn) }
 
 func (t *closure[Out]) encode() (parcel, error) {
-	return parcel{}, fmt.Errorf("%w: Go: %s runs in this process only; use Submit with a registered function", ErrNotRegistered, funcName(t.fn))
+	return parcel{}, fmt.Errorf("%w: Go: %s: a closure runs in this process only; use Submit with a registered function", ErrNotRegistered, funcName(t.fn))
 }
 func (t *closure[Out]) complete(result) {}
 

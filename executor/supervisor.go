@@ -216,7 +216,11 @@ func (s *supervisor) putBack(jobs ...*job) {
 	for _, j := range jobs {
 		j.wasSent = true // it is not in the queue any more
 	}
-	s.again = append(slices.Clip(jobs), s.again...)
+	if len(jobs) == 1 && (len(s.again) == 0 || jobs[0].serial < s.again[0].serial) {
+		s.again = slices.Insert(s.again, 0, jobs[0]) // the usual case: it has just been taken
+		return
+	}
+	s.again = append(s.again, jobs...)
 	slices.SortFunc(s.again, func(a, b *job) int { return cmp.Compare(a.serial, b.serial) })
 }
 

@@ -155,8 +155,8 @@ func area() int {
 // inheritShared returns the memory that the parent has shared, nil if it has none.
 func inheritShared() (*Shared, error) {
 	var stat syscall.Stat_t
-	if syscall.Fstat(sharedFD, &stat) != nil || stat.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return nil, nil
+	if syscall.Fstat(sharedFD, &stat) != nil || stat.Mode&syscall.S_IFMT != syscall.S_IFREG || stat.Size < pageSize {
+		return nil, nil // it may be a file that the runtime has opened
 	}
 	s, err := mapShared(os.NewFile(sharedFD, "shared memory"), int(stat.Size))
 	if err != nil {
