@@ -15,10 +15,31 @@
 // # Executors
 //
 // [ThreadPoolExecutor] has a limited number of workers and a queue.
+// [ProcessPoolExecutor] has worker processes instead of goroutines.
 // [ThreadPerTask] gives each call a goroutine at once. [Sequential] makes each
 // call before Submit returns, for debugging. They are structs whose zero value
 // is ready to use. To write another, implement [Executor] and let package
 // executortest tell whether it keeps the promises.
+//
+// # Worker processes
+//
+// A goroutine cannot be killed, and a fatal error in one ends the program. A
+// worker process can be killed, and dies alone. It is this very program, in which
+// [WorkerMain], the first line of main, makes calls instead of returning:
+//
+//	func init() { executor.Register(parse) }
+//
+//	func main() {
+//		executor.WorkerMain()
+//		ex := &executor.ProcessPoolExecutor{MaxWorkers: 4}
+//		defer ex.Close()
+//
+// The rest is as above. What is different: functions are registered, see
+// [Register]; arguments and results are copied; values of ctx stay behind; an
+// error keeps its text and the sentinels that it matches, see [RemoteError]; a
+// call that does not return when its ctx ends is killed after KillGrace; a call
+// whose worker dies ends with a [*WorkerDiedError], alone. In tests, TestMain is
+// executortest.Main.
 //
 // # Promises
 //
@@ -40,7 +61,8 @@
 //     goroutine that submits or waits.
 //   - A call that waits with its own ctx for calls of its own executor lends its
 //     place meanwhile. It cannot deadlock, at any depth, and never more than
-//     MaxWorkers calls execute at once.
+//     MaxWorkers calls execute at once. In a worker process, a pool is another
+//     one, with workers of its own, so there is nothing to lend.
 //   - An executor holds neither argument nor result of a call that has ended.
 //   - Silly input is an error of the future or of the call that was given it.
 //
@@ -53,7 +75,9 @@
 //
 // A goroutine cannot be killed. A function that does not look at its ctx runs to
 // its end, and Close waits for it. A fatal error of the Go runtime (a stack that
-// overflows, concurrent writes to a map) ends the program.
+// overflows, concurrent writes to a map) ends the program. Worker processes are for
+// that. They are no jail: a worker may do with files and the network what its
+// parent may.
 //
 // Unlike Python, Go does not wait for pending work when main returns: what is
 // not awaited by then is lost. Close the executor, or wait for the futures.

@@ -10,8 +10,8 @@ import (
 )
 
 var (
-	// ErrShutdown is the error of a call that came after [ThreadPoolExecutor.Close]
-	// or Shutdown, and the cause of the ctx of a call that Shutdown ended.
+	// ErrShutdown is the error of a call that came after Close or Shutdown of its
+	// executor, and the cause of the ctx of a call that Shutdown ended.
 	ErrShutdown = errors.New("executor: shut down")
 
 	// ErrPending is matched by the error of a wait that ended before what it
@@ -32,8 +32,9 @@ var (
 	ErrCancelled = fmt.Errorf("executor: call cancelled: %w", context.Canceled)
 
 	// ErrBroken is matched by the error of every call that meets an executor
-	// which cannot make workers, because their Initializer fails: Python's
-	// BrokenExecutor. What the Initializer returned is matched too.
+	// which cannot make workers, because their Initializer fails or a process
+	// cannot be started: Python's BrokenExecutor. What the Initializer returned is
+	// matched too.
 	ErrBroken = errors.New("executor: broken")
 
 	// ErrInvalidState is matched by the error of a [Promise] that was resolved

@@ -69,7 +69,11 @@ func ExampleProcessPoolExecutor() {
 // The ctx of a call is its time limit, and holds though the function does not
 // look at it: its worker is killed, and replaced.
 func ExampleProcessPoolExecutor_timeout() {
-	ex := &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: 100 * time.Millisecond}
+	ex := &executor.ProcessPoolExecutor{
+		MemoryLimit:      256 << 20, // watched on Linux
+		MaxTasksPerChild: 1,         // what a call leaves behind meets no other
+		KillGrace:        100 * time.Millisecond,
+	}
 	defer ex.Close()
 
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)

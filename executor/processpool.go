@@ -32,6 +32,14 @@ import (
 // Workers start when there is work for them, a worker is used again and again,
 // and those that have had no work for a minute are let go, but for one. When
 // this process ends, however it ends, its workers end.
+//
+// If a worker dies, only the calls fail that had started in it and whose result it
+// had not sent: of calls that take 100 µs or more, one. All others run elsewhere.
+//
+// On Linux, all of this holds. Where there is no memory to share (macOS, Windows),
+// a call counts as started when it is sent to a worker, and nothing is sent ahead;
+// big arguments are copied through a pipe; MemoryLimit is not watched. On Windows,
+// what a worker has started outlives it.
 type ProcessPoolExecutor struct {
 	// MaxWorkers is the number of processes, and of calls that run at once; 0
 	// means GOMAXPROCS.
@@ -47,8 +55,9 @@ type ProcessPoolExecutor struct {
 	// later ones, fail with an error that matches [ErrBroken].
 	Initializer func(context.Context) error
 
-	// QueueLimit is the number of calls that may wait to start; 0 means no
-	// limit. See ThreadPoolExecutor.
+	// QueueLimit is the number of calls that may wait to be sent to a worker; 0
+	// means no limit. See ThreadPoolExecutor. Tiny calls are sent ahead of their
+	// start, up to about a millisecond of work for each worker.
 	QueueLimit int
 
 	// MaxTasksPerChild is the number of calls, or items of a chunk, after
