@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // MapSlice calls fn on ex for each element of in and returns the results in
@@ -53,6 +54,7 @@ type bulk[In, Out any] struct {
 	width   int // runners that run at once
 	runners []*bulkRunner[In, Out]
 	remote  atomic.Bool // the runners run in other processes, one chunk each
+	began   time.Time   // when the first chunk for one was formed
 
 	next   atomic.Int64 // the first element that no runner has taken
 	made   atomic.Int64 // elements that have returned without an error
@@ -207,10 +209,7 @@ func (b *bulk[In, Out]) take(r *bulkRunner[In, Out]) (lo, hi int) {
 		n := int64(b.chunk)
 		if n == 0 {
 			// Guided: a quarter of a fair share of what is left.
-			n = max(1, left/int64(4*b.width))
-			if b.remote.Load() {
-				n = min(n, longestChunk)
-			}
+			n = max(1, left/int64(4*b.width), b.leastChunk())
 		}
 		n = min(n, left)
 		if n <= 0 || next >= b.stopAt.Load() {
@@ -223,6 +222,18 @@ func (b *bulk[In, Out]) take(r *bulkRunner[In, Out]) (lo, hi int) {
 			return int(next), int(next + n)
 		}
 	}
+}
+
+// leastChunk returns how many elements another process makes in the time that
+// makes a chunk worth its way: in much shorter ones, the way is what takes time.
+func (b *bulk[In, Out]) leastChunk() int64 {
+	const worth = 200 * time.Microsecond
+	made := b.made.Load()
+	if made == 0 || !b.remote.Load() {
+		return 1
+	}
+	each := max(1, int64(time.Since(b.began))*int64(b.width)/made)
+	return int64(worth) / each
 }
 
 func (r *bulkRunner[In, Out]) run(ctx context.Context) {
@@ -267,16 +278,15 @@ func (r *bulkRunner[In, Out]) make(ctx context.Context, lo, hi int) {
 func (r *bulkRunner[In, Out]) forget()      { r.bulk = nil }
 func (r *bulkRunner[In, Out]) name() string { return funcName(r.bulk.fn) }
 
-// A chunk for another process has at most so many elements, or bytes: more
-// would cost nothing less, and be lost together when a worker dies.
-const (
-	longestChunk = 8192
-	largestChunk = 1 << 20
-)
+// largestChunk is how many bytes a chunk for another process has at most, if it
+// has more than one element.
+const largestChunk = 1 << 20
 
 func (r *bulkRunner[In, Out]) encode() (parcel, error) {
 	b := r.bulk
-	b.remote.Store(true)
+	if !b.remote.Swap(true) {
+		b.began = time.Now()
+	}
 	lo, hi := b.takeBack(r)
 	if lo == hi {
 		lo, hi = b.take(r)
