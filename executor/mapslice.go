@@ -284,8 +284,9 @@ const largestChunk = 1 << 20
 
 func (r *bulkRunner[In, Out]) encode() (parcel, error) {
 	b := r.bulk
-	if !b.remote.Swap(true) {
+	if !b.remote.Load() {
 		b.began = time.Now()
+		b.remote.Store(true)
 	}
 	lo, hi := b.takeBack(r)
 	if lo == hi {
