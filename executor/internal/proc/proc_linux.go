@@ -43,17 +43,19 @@ func (p *Process) EndPipes() {
 	if p.exit == nil { // an old kernel: reading ends when all have closed their ends
 		return
 	}
+	defer p.exit.Close()
 	c, err := p.exit.SyscallConn()
+	if err == nil {
+		err = c.Read(func(uintptr) bool { return p.hasExited() })
+	}
 	if err != nil {
 		return
 	}
-	_ = c.Read(func(uintptr) bool { return p.hasExited() })
 	_ = p.Kill() // who is left of its group
 	for _, f := range []*os.File{p.Results, p.Stdout, p.Stderr} {
 		awaitRead(f)
 		_ = f.SetReadDeadline(time.Now())
 	}
-	_ = p.exit.Close()
 }
 
 // awaitRead waits until all that is in a pipe was read, or nobody reads.
