@@ -228,6 +228,7 @@ func (l *link) readResults() error {
 		}
 		clear(batch)
 		batch, isAlive = batch[:0], false
+		l.frames.Reuse() // complete keeps nothing of the frames
 	}
 }
 

@@ -438,11 +438,12 @@ func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
 }
 
 // complete ends a call with what came of it. Code of the user's, in a type's
-// own unmarshaler, does not run on this goroutine, which reads from a worker.
+// own unmarshaler, does not run on this goroutine, which reads from a worker. The
+// memory of r is used again when complete has returned.
 func (e *ProcessPoolExecutor) complete(l *link, j *job, r result, isShared bool) {
 	if !j.parcel.fn.about().plain {
+		r.data = slices.Clone(r.data)
 		if isShared {
-			r.data = slices.Clone(r.data)
 			l.takeResults()
 		}
 		go func() {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/gofutures/futures/executor/internal/codec"
 	"github.com/gofutures/futures/executor/internal/wire"
@@ -265,7 +266,8 @@ func errMalformed(name string) error {
 type manyCalls[In, Out any] struct {
 	*registered[In, Out]
 	ctx      context.Context
-	stop     bool // at an error, or at the end of ctx
+	stop     bool        // at an error, or at the end of ctx
+	hasEnded atomic.Bool // ctx has; to ask it for each item would take as long as a cheap item
 	in       []In
 	values   []Out // of the items so far, if all have returned one
 	outcomes []byte
@@ -279,6 +281,9 @@ func (r *registered[In, Out]) callMany(ctx context.Context, n int, data []byte, 
 		return
 	}
 	m := manyCalls[In, Out]{registered: r, ctx: ctx, stop: data[0]&stopAtError != 0, in: in, values: make([]Out, 0, n)}
+	if m.stop {
+		defer context.AfterFunc(ctx, func() { m.hasEnded.Store(true) })()
+	}
 	// Deferred, because an item may end this goroutine.
 	defer func() { *res = m.result() }()
 	m.callFrom(0)
@@ -316,40 +321,35 @@ func (r *registered[In, Out]) decodeItems(n int, data []byte) ([]In, error) {
 func (m *manyCalls[In, Out]) callFrom(i int) {
 	defer func() {
 		if i < len(m.in) {
-			if i++; m.fail(caught(recover())) {
+			m.fail(caught(recover()))
+			if i++; !m.stop {
 				m.callFrom(i)
 			}
 		}
 	}()
-	for more := true; more && i < len(m.in); i++ {
+	for i < len(m.in) && !m.hasEnded.Load() {
 		value, err := m.fn(m.ctx, m.in[i])
-		if err == nil {
-			more = m.keep(value)
-		} else {
-			more = m.fail(err)
-		}
-		if !more {
-			m.in = m.in[:i+1] // there is nothing to go on with
+		i++
+		switch {
+		case err != nil:
+			m.fail(err)
+			if m.stop {
+				m.in = m.in[:i]
+			}
+		case m.failed:
+			m.add(m.encode(value, nil))
+		default:
+			m.values = append(m.values, value)
 		}
 	}
+	m.in = m.in[:i]
 }
 
-// keep keeps what an item returned, and reports whether to make the next.
-func (m *manyCalls[In, Out]) keep(value Out) bool {
-	if m.failed {
-		m.add(m.encode(value, nil))
-	} else {
-		m.values = append(m.values, value)
-	}
-	return !m.stop || m.ctx.Err() == nil
-}
-
-// fail keeps the error of an item, and reports whether to make the next.
-func (m *manyCalls[In, Out]) fail(err error) bool {
+// fail keeps the error of an item.
+func (m *manyCalls[In, Out]) fail(err error) {
 	m.spell()
 	var none Out
 	m.add(m.encode(none, err))
-	return !m.stop
 }
 
 func (m *manyCalls[In, Out]) add(r result) {

@@ -75,7 +75,8 @@ type workshop struct {
 	writer sync.Mutex // held to write to Results
 
 	out     sync.Mutex // guards the fields below
-	frames  []byte     // results that were not written
+	frames  []byte     // that were not written
+	spare   []byte     // memory for frames
 	writing bool       // somebody will write them
 	wrote   time.Time  // when a write last began
 }
@@ -158,7 +159,8 @@ func (w *workshop) receive(t wire.Type, body []byte) error {
 			c.interrupt(remoteError([]byte(m.Cause)))
 		}
 	case wire.PingFrame:
-		w.put(wire.AppendEmpty(nil, wire.AliveFrame), false)
+		w.add(func(b []byte) []byte { return wire.AppendEmpty(b, wire.AliveFrame) })
+		w.send(false)
 	case wire.StacksFrame:
 		printStacks()
 		os.Exit(2)
@@ -202,7 +204,7 @@ func (w *workshop) work(config wire.Config) {
 	defer func() {
 		if !hasReturned {
 			r = failure(caught(recover()), "")
-			w.put((&wire.Ready{Error: r.data}).Append(nil), false)
+			w.isReady(wire.Ready{Error: r.data})
 		}
 	}()
 	var err error
@@ -214,8 +216,13 @@ func (w *workshop) work(config wire.Config) {
 	if err != nil {
 		ready.Error = failure(err, "").data
 	}
-	w.put(ready.Append(nil), false)
+	w.isReady(ready)
 	w.makeAll()
+}
+
+func (w *workshop) isReady(m wire.Ready) {
+	w.add(m.Append)
+	w.send(false)
 }
 
 // makeAll makes one call after another.
@@ -380,14 +387,14 @@ func (w *workshop) answer(m *arrived, r result, spent time.Duration) {
 	default:
 		a.Data.Bytes = r.data
 	}
-	frame := a.Append(nil)
-	w.giveBack(m) // after the result, which may be in the same memory
 	if m.Data.Shared || a.Data.Shared {
 		w.mu.Lock()
 		w.isWarm = true
 		w.mu.Unlock()
 	}
-	w.put(frame, spent < whileTiny && w.hasMore())
+	w.add(a.Append)
+	w.giveBack(m) // after the result, which may be in the same memory
+	w.send(spent < whileTiny && w.hasMore())
 }
 
 // hasMore reports whether there are calls to make.
@@ -410,12 +417,18 @@ func (w *workshop) lendResults(n int) bool {
 	return w.Shared != nil && n <= len(w.Shared.Results) && w.Shared.Slots[resultsSlot].CompareAndSwap(0, 1)
 }
 
-// put sends a frame. A tiny call does not wait for that: a goroutine writes what
-// such calls leave, together. But what took a while is written before the next
-// call starts, so that it is not lost with that one.
-func (w *workshop) put(frame []byte, isTiny bool) {
+// add adds a frame to those that are to be sent.
+func (w *workshop) add(appendTo func([]byte) []byte) {
 	w.out.Lock()
-	w.frames = append(w.frames, frame...)
+	w.frames = appendTo(w.frames)
+	w.out.Unlock()
+}
+
+// send sends the frames. A tiny call does not wait for that: a goroutine writes
+// what such calls leave, together. But what took a while is written before the
+// next call starts, so that it is not lost with that one.
+func (w *workshop) send(isTiny bool) {
+	w.out.Lock()
 	isLate := time.Since(w.wrote) > whileTiny
 	isComing := w.writing
 	w.writing = true
@@ -438,7 +451,7 @@ func (w *workshop) write() {
 	defer w.writer.Unlock()
 	w.out.Lock()
 	frames := w.frames
-	w.frames, w.writing = nil, false
+	w.frames, w.spare, w.writing = w.spare, nil, false
 	w.wrote = time.Now()
 	w.out.Unlock()
 	if len(frames) == 0 {
@@ -447,4 +460,12 @@ func (w *workshop) write() {
 	if _, err := w.Results.Write(frames); err != nil {
 		proc.Vanish() // the parent has gone
 	}
+	if cap(frames) <= mostSpare {
+		w.out.Lock()
+		w.spare = frames[:0]
+		w.out.Unlock()
+	}
 }
+
+// mostSpare is how much memory is kept to write the next frames from.
+const mostSpare = 1 << 20

@@ -40,14 +40,24 @@ const (
 	endOfTypes
 )
 
-// chunkLen is how much a Reader reads at once. Small frames share a chunk.
-const chunkLen = 64 << 10
+// isEmpty reports whether frames of the type have no body.
+func (t Type) isEmpty() bool {
+	return t == StacksFrame || t == EndFrame || t == PingFrame || t == AliveFrame
+}
+
+// chunkLen is how much a Reader reads at once. Small frames share a chunk. For a
+// frame that says that it is longer, there may be so much as trustLen at once.
+const (
+	chunkLen = 64 << 10
+	trustLen = 256 << 10
+)
 
 // Reader reads frames.
 type Reader struct {
 	r    io.Reader
-	buf  []byte // what was read and not handed out; what was handed out is never written again
+	buf  []byte // what was read and not handed out; what was handed out is not written to again, but for Reuse
 	free []byte // the rest of the chunk behind buf
+	all  []byte // the chunk
 	err  error
 }
 
@@ -91,7 +101,7 @@ func parseHead(b []byte) (n int, t Type, err error) {
 	if t = Type(b[4]); t == 0 || t >= endOfTypes {
 		return 0, 0, fmt.Errorf("%w: its type is %d", ErrProtocol, t)
 	}
-	if (t == StacksFrame || t == EndFrame || t == AliveFrame) && length != 1 {
+	if t.isEmpty() && length != 1 {
 		return 0, 0, fmt.Errorf("%w: one of type %d has a body", ErrProtocol, t)
 	}
 	return int(length), t, nil
@@ -134,8 +144,24 @@ func (r *Reader) fill(n int, none error) error {
 // bytes if that is short, else for twice what has come, since a length is only
 // a claim.
 func (r *Reader) extend(n int) {
-	size := max(chunkLen, min(n, 2*len(r.buf)))
-	chunk := make([]byte, size)
-	copied := copy(chunk, r.buf)
-	r.buf, r.free = chunk[:copied], chunk[copied:]
+	size := max(chunkLen, min(n, max(trustLen, 2*len(r.buf))))
+	r.all = make([]byte, size)
+	r.move()
+}
+
+// move moves what is there to the beginning of the chunk.
+func (r *Reader) move() {
+	copied := copy(r.all, r.buf)
+	r.buf, r.free = r.all[:copied], r.all[copied:]
+}
+
+// Reuse says that nobody needs the bodies any more that were handed out.
+func (r *Reader) Reuse() {
+	const most = 1 << 20 // what is kept
+	switch {
+	case len(r.all) > most && len(r.buf) == 0:
+		r.all, r.buf, r.free = nil, nil, nil
+	case len(r.all) <= most && len(r.free) < len(r.all)/2:
+		r.move()
+	}
 }
