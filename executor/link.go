@@ -116,9 +116,7 @@ func (l *link) start() error {
 	defer late.Stop()
 	config := wire.Config{Initializer: l.pool.initializer, Depth: uint32(depth + 1), Name: l.pool.name()}
 	rand.Read(config.Nonce[:])
-	if _, err := p.Calls.Write(config.Append(nil)); err != nil {
-		return fmt.Errorf("executor: a worker process does not take its first message: %w", err)
-	}
+	_, _ = p.Calls.Write(config.Append(nil)) // if that fails, greet finds out why
 	l.frames = wire.NewReader(p.Results)
 	if err := l.greet(config.Nonce); err != nil {
 		return err
