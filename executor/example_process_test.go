@@ -86,7 +86,7 @@ func ExampleProcessPoolExecutor_timeout() {
 func init() { executor.Register(spin) }
 
 func spin(context.Context, int) (int, error) {
-	for {
+	for n := 0; ; n++ {
 	}
 }
 

@@ -1,0 +1,96 @@
+package wire_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/gofutures/futures/executor/internal/wire"
+)
+
+// WIRE-01, D15: faithful says what must hold of any bytes.
+func FuzzReader(f *testing.F) {
+	all, _ := stream()
+	f.Add(all)
+	for _, m := range honest() {
+		f.Add(m.bytes)
+		f.Add(m.bytes[:len(m.bytes)-1])
+		f.Add(append(bytes.Clone(m.bytes), 0))
+	}
+	f.Add([]byte{0, 0, 0, 16, byte(wire.ReadyFrame)})
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, byte(wire.CallFrame)})
+	f.Fuzz(func(t *testing.T, data []byte) { faithful(t, data) })
+}
+
+// WIRE-01
+func FuzzHandshake(f *testing.F) {
+	for _, m := range honest() {
+		if wire.Type(m.bytes[4]) <= wire.ReadyFrame {
+			f.Add(m.bytes[5:])
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, typ := range []wire.Type{wire.ConfigFrame, wire.HelloFrame, wire.ReadyFrame} {
+			again, err := rewrite(nil, frame{typ, body})
+			if err == nil && !bytes.Equal(again[5:], body) {
+				t.Errorf("type %d: %x is parsed and written again as %x", typ, body, again[5:])
+			}
+			if err != nil && !errors.Is(err, wire.ErrProtocol) {
+				t.Errorf("type %d: %x: %v; want ErrProtocol", typ, body, err)
+			}
+		}
+	})
+}
+
+// WIRE-01
+func FuzzChunk(f *testing.F) {
+	f.Add(chunk(), uint32(3), uint16(0))
+	f.Add(chunk(), uint32(1<<32-1), uint16(0))
+	f.Add([]byte{}, uint32(0), uint16(0))
+	f.Add(make([]byte, 24), uint32(3), uint16(8))
+	f.Add(wire.AppendOutcome(wire.AppendOutcome(nil, 1, []byte("x"), false), 2, nil, true), uint32(2), uint16(0))
+	f.Fuzz(func(t *testing.T, data []byte, n uint32, size uint16) {
+		var again []byte
+		var failed error
+		seen := 0
+		for item, err := range wire.Items(data, int(n), int(size)) {
+			if failed != nil {
+				t.Fatalf("Items of %x goes on after %v", data, failed)
+			}
+			if failed = err; err == nil {
+				if seen++; size > 0 {
+					again = append(again, item...)
+				} else {
+					again = wire.AppendItem(again, item, item == nil)
+				}
+			}
+		}
+		check(t, "Items", data, again, failed)
+		if failed == nil && seen != int(n) {
+			t.Fatalf("Items of %x: %d; want %d", data, seen, n)
+		}
+
+		again, failed = nil, nil
+		for o, err := range wire.Outcomes(data) {
+			if failed != nil {
+				t.Fatalf("Outcomes of %x goes on after %v", data, failed)
+			}
+			if failed = err; err == nil {
+				again = wire.AppendOutcome(again, o.Kind, o.Data, o.Data == nil)
+			}
+		}
+		check(t, "Outcomes", data, again, failed)
+	})
+}
+
+// check says that what was parsed of data before an error is its beginning, and
+// all of it without one.
+func check(t *testing.T, name string, data, again []byte, err error) {
+	t.Helper()
+	switch {
+	case err != nil && !errors.Is(err, wire.ErrProtocol):
+		t.Fatalf("%s of %x: %v; want ErrProtocol", name, data, err)
+	case err == nil && !bytes.Equal(again, data), !bytes.HasPrefix(data, again):
+		t.Fatalf("%s: %x is parsed and written again as %x", name, data, again)
+	}
+}
