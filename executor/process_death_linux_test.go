@@ -285,6 +285,9 @@ func TestDeathFailsOnlyTheCallThatRan(t *testing.T) {
 		{signal: syscall.SIGABRT, exits: true, byName: "SIGABRT"},
 	} {
 		t.Run(tt.signal.String(), func(t *testing.T) {
+			if signal.Ignored(tt.signal) { // as nohup does
+				t.Skipf("%v is ignored here, and so in the workers", tt.signal)
+			}
 			dir := t.TempDir()
 			log, gate := filepath.Join(dir, "log"), filepath.Join(dir, "gate")
 			ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 3})

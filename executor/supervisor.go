@@ -343,8 +343,8 @@ func (s *supervisor) hasOther(ch *child) bool {
 // and reports whether there were any.
 func (s *supervisor) takeFrom(ch *child, first int) bool {
 	var taken []*job
-	for _, j := range slices.Clone(ch.jobs[min(first, len(ch.jobs)):]) {
-		if s.recall(j) {
+	for i := len(ch.jobs) - 1; i >= first; i-- { // the last first: the worker, which starts them meanwhile, begins at the other end
+		if j := ch.jobs[i]; s.recall(j) {
 			taken = append(taken, j)
 		}
 	}
@@ -534,8 +534,8 @@ func (s *supervisor) doom(j *job) bool {
 		return false
 	}
 	var taken []*job
-	for _, other := range slices.Clone(ch.jobs) {
-		if other != j && s.recall(other) {
+	for i := len(ch.jobs) - 1; i >= 0; i-- {
+		if other := ch.jobs[i]; other != j && s.recall(other) {
 			taken = append(taken, other)
 		}
 	}

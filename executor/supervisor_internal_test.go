@@ -30,6 +30,7 @@ type procWorker struct {
 	*child
 	pipe    []*procJob
 	running *procJob
+	results []*procJob // of calls that have ended, and of which the parent has not heard
 	told    bool // to go
 	given   bool // up, before it was ready
 	pinged  bool
@@ -118,6 +119,9 @@ func (w *procWorld) worker(ch *child) *procWorker {
 // takeBack is the parent's side of the page.
 func (w *procWorld) takeBack(j *job) bool {
 	p := w.job(j)
+	if on := w.worker(j.child); on != nil && !on.stopped && rapid.Bool().Draw(w.t, "meanwhile") {
+		w.goOn(on)
+	}
 	if p.word != sentWord(j.serial) {
 		return false
 	}
@@ -142,17 +146,36 @@ func (w *procWorld) start(p *procWorker) {
 	}
 }
 
+// goOn lets a worker end its call, of which its parent does not hear yet, and
+// start the next.
+func (w *procWorld) goOn(p *procWorker) {
+	if p.running != nil {
+		p.results = append(p.results, p.running)
+		p.running = nil
+	}
+	w.start(p)
+}
+
 // finish lets a worker end its call, and its parent hear of it.
 func (w *procWorld) finish(p *procWorker) {
-	j := p.running
+	p.results = append(p.results, p.running)
 	p.running = nil
-	w.now = w.now.Add(j.cost)
-	if got := w.sup.ended(p.child, j.slot, j.serial, j.cost, w.now); got != j.job {
-		w.t.Fatalf("the result of call %d is refused", j.serial)
-	}
-	w.mustNotWithdraw(j)
-	w.end(j)
+	w.read(p)
 	w.schedule()
+}
+
+// read lets the parent hear of the calls that a worker has ended.
+func (w *procWorld) read(p *procWorker) {
+	for len(p.results) > 0 {
+		j := p.results[0]
+		p.results = p.results[1:]
+		w.now = w.now.Add(j.cost)
+		if got := w.sup.ended(p.child, j.slot, j.serial, j.cost, w.now); got != j.job {
+			w.t.Fatalf("the result of call %d is refused", j.serial)
+		}
+		w.mustNotWithdraw(j)
+		w.end(j)
+	}
 }
 
 func (w *procWorld) end(j *procJob) {
@@ -161,6 +184,7 @@ func (w *procWorld) end(j *procJob) {
 }
 
 func (w *procWorld) kill(p *procWorker) {
+	w.read(p)
 	w.remove(p)
 	if p.state == starting || p.given {
 		w.sup.hasFailed(p.child, w.now)
@@ -254,6 +278,8 @@ func (w *procWorld) step() bool {
 			})
 		case p.state == starting:
 			can = append(can, func() { w.sup.isReady(p.child, !slices.Contains([]int{1, 5}, len(w.jobs)%7), w.now); w.schedule() })
+		case len(p.results) > 0:
+			can = append(can, func() { w.read(p); w.schedule() })
 		case p.running != nil:
 			can = append(can, func() { w.finish(p) })
 		case len(p.pipe) > 0:
@@ -359,4 +385,26 @@ func TestSupervisorKeepsTheOrder(t *testing.T) {
 			rt.Errorf("started in the order %v", w.order)
 		}
 	})
+}
+
+// Workers that have had no work for a minute are let go, but for one.
+func TestIdleWorkersAreLetGoButForOne(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := &supervisor{max: 3, starters: 3, takeBack: func(*job) bool { return false }, paces: make([]pace, len(procFuncs))}
+	for range 3 {
+		ch := &child{}
+		s.children = append(s.children, ch)
+		s.isReady(ch, true, now)
+	}
+	orders, again := s.schedule(now)
+	if len(orders) > 0 || !again.Equal(now.Add(idleChildTime)) {
+		t.Fatalf("three idle workers: %d orders, and the next look after %v; want none, and %v", len(orders), again.Sub(now), idleChildTime)
+	}
+	orders, again = s.schedule(again)
+	if len(orders) != 2 || orders[0].what != dismissChild || orders[1].what != dismissChild || s.size() != 1 {
+		t.Errorf("after %v: the orders %v, and %d workers stay; want two dismissals, and one", idleChildTime, orders, s.size())
+	}
+	if orders, again := s.schedule(now.Add(24 * time.Hour)); len(orders) > 0 || !again.IsZero() {
+		t.Errorf("a day later: the orders %v, and another look at %v; want none", orders, again)
+	}
 }
