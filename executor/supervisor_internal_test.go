@@ -31,8 +31,8 @@ type procWorker struct {
 	pipe    []*procJob
 	running *procJob
 	results []*procJob // of calls that have ended, and of which the parent has not heard
-	told    bool // to go
-	given   bool // up, before it was ready
+	told    bool       // to go
+	given   bool       // up, before it was ready
 	pinged  bool
 	stopped bool // it does nothing
 	made    int
