@@ -95,6 +95,14 @@ func (in *intake) refuse(c *Call, err error) {
 	in.leave()
 }
 
+// turnAway refuses the calls of submitters that wait for room.
+func (in *intake) turnAway(blocked []*submitter) {
+	for _, s := range blocked {
+		in.refuse(s.call, ErrShutdown)
+		close(s.room)
+	}
+}
+
 // stop moves a call that was taken, and has not started, to state, and reports
 // whether it did.
 func (in *intake) stop(c *Call, state uint32) bool {

@@ -641,8 +641,7 @@ func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
 	}
 	e.intake.mu.Lock()
 	e.intake.closed = true
-	blocked := e.room.blocked
-	e.room.blocked = nil
+	blocked := e.room.clear()
 	flush := func() {}
 	if e.sup != nil {
 		e.sup.closed = true
@@ -650,10 +649,7 @@ func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
 	}
 	e.intake.mu.Unlock()
 	flush()
-	for _, s := range blocked {
-		e.intake.refuse(s.call, ErrShutdown)
-		close(s.room)
-	}
+	e.intake.turnAway(blocked)
 	err := e.intake.shutdown(ctx, func() {
 		e.tryNoMore()
 		e.empty(func(c *Call) { c.drop(cancelled) })

@@ -49,6 +49,13 @@ func (r *room) leave(c *Call) {
 	}
 }
 
+// clear lets nobody wait any more, and returns who did, for turnAway.
+func (r *room) clear() []*submitter {
+	blocked := r.blocked
+	r.blocked = nil
+	return blocked
+}
+
 // wait waits until there is room for the call of s, or it has ended.
 func (s *submitter) wait(ctx context.Context) {
 	if await(ctx, s.room) != nil {

@@ -400,7 +400,7 @@ func TestIdleWorkersAreLetGoButForOne(t *testing.T) {
 	if len(orders) > 0 || !again.Equal(now.Add(idleChildTime)) {
 		t.Fatalf("three idle workers: %d orders, and the next look after %v; want none, and %v", len(orders), again.Sub(now), idleChildTime)
 	}
-	orders, again = s.schedule(again)
+	orders, _ = s.schedule(again)
 	if len(orders) != 2 || orders[0].what != dismissChild || orders[1].what != dismissChild || s.size() != 1 {
 		t.Errorf("after %v: the orders %v, and %d workers stay; want two dismissals, and one", idleChildTime, orders, s.size())
 	}

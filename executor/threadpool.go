@@ -473,8 +473,7 @@ func (e *ThreadPoolExecutor) Shutdown(ctx context.Context) error {
 	}
 	e.intake.mu.Lock()
 	e.intake.closed = true
-	blocked := e.room.blocked
-	e.room.blocked = nil
+	blocked := e.room.clear()
 	for _, w := range e.idle {
 		e.dismiss(w)
 	}
@@ -484,10 +483,7 @@ func (e *ThreadPoolExecutor) Shutdown(ctx context.Context) error {
 		e.sweeper = nil
 	}
 	e.intake.mu.Unlock()
-	for _, s := range blocked {
-		e.intake.refuse(s.call, ErrShutdown)
-		close(s.room)
-	}
+	e.intake.turnAway(blocked)
 	return e.intake.shutdown(ctx, func() {
 		e.empty(func(c *Call) { c.drop(cancelled) })
 	})
