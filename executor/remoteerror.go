@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 
 	"github.com/gofutures/futures/executor/internal/codec"
 )
@@ -43,19 +44,20 @@ type panicValue struct {
 	Format string // of anything else, as fmt.Sprint has it
 }
 
-var failureCodec = func() *codec.Codec[failureMessage] {
+// failureCodec is made when it is needed: most workers never do.
+var failureCodec = sync.OnceValue(func() *codec.Codec[failureMessage] {
 	c, err := codec.For[failureMessage]()
 	if err != nil {
 		panic(err)
 	}
 	return c
-}()
+})
 
 // failure encodes an error. Methods of the user's error may do what they like.
 func failure(err error, source string) result {
-	data, encErr := failureCodec.Append(nil, describe(err, source, 0))
+	data, encErr := failureCodec().Append(nil, describe(err, source, 0))
 	if encErr != nil {
-		data, _ = failureCodec.Append(nil, failureMessage{Type: "error", Message: "executor: an error that cannot cross: " + encErr.Error()})
+		data, _ = failureCodec().Append(nil, failureMessage{Type: "error", Message: "executor: an error that cannot cross: " + encErr.Error()})
 	}
 	return result{wentWrong, data}
 }
@@ -116,7 +118,7 @@ func matches(err, sentinel error) (is bool) {
 
 // remoteError decodes an error.
 func remoteError(data []byte) error {
-	m, err := failureCodec.Decode(data)
+	m, err := failureCodec().Decode(data)
 	if err != nil {
 		return fmt.Errorf("executor: an error from another process is malformed: %w", err)
 	}

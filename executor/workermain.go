@@ -97,6 +97,7 @@ func serve(l *proc.Link) {
 		fail(err)
 	}
 	go w.work(config)
+	proc.Settle() // while the parent hears of the hello
 	for {
 		t, body, err := frames.Next()
 		if err != nil {

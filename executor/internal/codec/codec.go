@@ -131,7 +131,7 @@ func (c *Codec[T]) marshal(v T) (data []byte, err error) {
 			return nil, fmt.Errorf("cannot encode a %v: %w", c.typ, err)
 		}
 	}
-	data, err = encMode.Marshal(v)
+	data, err = encMode().Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode a %v: %w", c.typ, err)
 	}
@@ -203,7 +203,7 @@ func (c *Codec[T]) unmarshal(data []byte) (v T, err error) {
 			v, err = none, fmt.Errorf("cannot decode a %v: its unmarshaler panicked: %v", c.typ, p)
 		}
 	}()
-	if err := decMode.Unmarshal(data, &v); err != nil {
+	if err := decMode().Unmarshal(data, &v); err != nil {
 		var none T
 		return none, fmt.Errorf("cannot decode a %v: %w", c.typ, err)
 	}
@@ -215,7 +215,7 @@ var errLength = errors.New("its length is wrong")
 // maxLevels is how deep a value may be nested.
 const maxLevels = 1000
 
-var encMode = func() cbor.EncMode {
+var encMode = sync.OnceValue(func() cbor.EncMode {
 	m, err := cbor.EncOptions{
 		NaNConvert: cbor.NaNConvertNone,
 		InfConvert: cbor.InfConvertNone,
@@ -228,9 +228,9 @@ var encMode = func() cbor.EncMode {
 		panic(err)
 	}
 	return m
-}()
+})
 
-var decMode = func() cbor.DecMode {
+var decMode = sync.OnceValue(func() cbor.DecMode {
 	m, err := cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
@@ -245,4 +245,4 @@ var decMode = func() cbor.DecMode {
 		panic(err)
 	}
 	return m
-}()
+})

@@ -215,7 +215,7 @@ func (p *Process) Close() {
 // start it so.
 //
 // The worker ignores interrupts, which go to all that a terminal has started:
-// its parent decides. Where memory runs out, it is to go before its parent.
+// its parent decides.
 func Inherited() (l *Link, ok bool, err error) {
 	value, ok := os.LookupEnv(marker)
 	if !ok {

@@ -81,11 +81,13 @@ func inheritFile(fd int, name string) *os.File {
 	return os.NewFile(uintptr(fd), name)
 }
 
-func becomeWorker() {
-	signal.Ignore(syscall.SIGINT)
-	// To print when the parent has gone must not end this process before it has
-	// ended what it has started. Not Ignore, which those would inherit.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+func becomeWorker() { signal.Ignore(syscall.SIGINT) }
+
+// Settle does for a worker what can wait until it has said that it is ready.
+// To print when the parent has gone must not end it before it has ended what it
+// has started; and where memory runs out, it is to go before its parent.
+func Settle() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // not Ignore, which programs that it starts would inherit
 	volunteer()
 }
 

@@ -58,6 +58,9 @@ func await(p *os.Process) (hasEnded bool) {
 
 func becomeWorker() { signal.Ignore(os.Interrupt) }
 
+// Settle has nothing to do here.
+func Settle() {}
+
 func quit(*os.Process) error { return errors.ErrUnsupported }
 
 func killGroup(p *os.Process) error { return p.Kill() }
