@@ -15,11 +15,11 @@ type Call struct {
 	// 56 bytes, so that a Future[int], its function and its argument take one
 	// object of 80.
 	state  atomic.Uint32
-	slot   uint32                // guarded by watches.mu: 1 + its index in a watch, 0 outside
-	extra  atomic.Pointer[extra] // nil until somebody needs more than the result
-	ctx    context.Context       // of Submit; nil for a promise
-	body   body                  // nil for a promise
-	intake *intake               // of the executor of this package that took it, if one did
+	slot   uint32                 // guarded by watches.mu: 1 + its index in a watch, 0 outside
+	extra  atomic.Pointer[extra]  // nil until somebody needs more than the result
+	ctx    context.Context        // of Submit; nil for a promise
+	body   body                   // nil for a promise
+	intake atomic.Pointer[intake] // of the executor of this package that took it, if one did
 }
 
 // body is the part of a call that knows its types. It belongs to whoever moved
@@ -78,8 +78,8 @@ func (c *Call) start() bool {
 	if !c.state.CompareAndSwap(pending, running) {
 		return false
 	}
-	if watched && c.intake != nil {
-		c.intake.watches.remove(c)
+	if in := c.intake.Load(); watched && in != nil {
+		in.watches.remove(c)
 	}
 	return true
 }
@@ -184,20 +184,22 @@ func (c *Call) callBack() {
 // and reports whether it did. Everybody who waits is awake when it returns;
 // callbacks are left to the caller.
 func (c *Call) withdraw(state uint32) bool {
-	if c.intake != nil && !c.intake.stop(c, state) || c.intake == nil && !c.state.CompareAndSwap(pending, state) {
+	in := c.intake.Load()
+	if in != nil && !in.stop(c, state) || in == nil && !c.state.CompareAndSwap(pending, state) {
 		return false
 	}
+	in = c.intake.Load() // an executor that hands its calls on may have done so meanwhile
 	if c.body != nil {
 		c.body.forget()
 	}
-	if c.intake != nil {
-		c.intake.withdrawn(c)
+	if in != nil {
+		in.withdrawn(c)
 	}
 	if x := c.extra.Load(); x != nil {
 		x.end(c)
 	}
-	if c.intake != nil {
-		c.intake.leave()
+	if in != nil {
+		in.leave()
 	}
 	return true
 }

@@ -29,7 +29,8 @@ func callOf(ctx context.Context) *Call {
 // killed builds the cancel context of a call whose executor has ended all: it
 // has the cause.
 func (cc *callContext) killed() bool {
-	return cc.intake != nil && cc.intake.killed.Load() && (*Call)(cc).build() != nil
+	in := cc.intake.Load()
+	return in != nil && in.killed.Load() && (*Call)(cc).build() != nil
 }
 
 // built returns the ctx that Done made, nil if it has not, and the ctx that
@@ -87,7 +88,7 @@ func (cc *callContext) Value(key any) any {
 	}
 	// pprof.Do adds to the labels of its ctx, and sets those again when it
 	// returns: without this, a worker would lose its own.
-	if in := cc.intake; in != nil && in.labels != nil {
+	if in := cc.intake.Load(); in != nil && in.labels != nil {
 		return in.labels.Value(key)
 	}
 	return nil
@@ -116,14 +117,14 @@ func (c *Call) build() context.Context {
 	over := x.over
 	x.mu.Unlock()
 
-	switch {
+	switch in := c.intake.Load(); {
 	case over:
 		cancel(nil)
-	case c.intake != nil:
-		c.intake.enroll(c, cancel)
+	case in != nil:
+		in.enroll(c, cancel)
 		x.settle(c)
 		if c.ended() {
-			c.intake.strike(c) // end may have been here before enroll
+			in.strike(c) // end may have been here before enroll
 		}
 	default:
 		x.settle(c)
@@ -134,11 +135,11 @@ func (c *Call) build() context.Context {
 // interrupt ends the ctx of a running call. It returns false if the call does not
 // run any more, and will run again.
 func (c *Call) interrupt(cause error) bool {
-	switch {
+	switch in := c.intake.Load(); {
 	case c.ctx == nil:
 		return true // a promise has none
-	case c.intake != nil && c.intake.processes != nil:
-		return c.intake.processes.interrupt(c, cause)
+	case in != nil && in.processes != nil:
+		return in.processes.interrupt(c, cause)
 	}
 	c.build()
 	x := c.extra.Load()

@@ -83,8 +83,8 @@ func (x *extra) end(c *Call) (callbacks bool) {
 
 	if cancel != nil {
 		cancel(nil)
-		if c.intake != nil {
-			c.intake.strike(c)
+		if in := c.intake.Load(); in != nil {
+			in.strike(c)
 		}
 	}
 	for _, a := range arrivals {

@@ -112,7 +112,7 @@ func (f *Future[T]) State() State {
 	}
 	switch f.call.state.Load() {
 	case pending:
-		if in := f.call.intake; in != nil && in.processes != nil && in.processes.isRunning(&f.call) {
+		if in := f.call.intake.Load(); in != nil && in.processes != nil && in.processes.isRunning(&f.call) {
 			return Running
 		}
 		return Pending

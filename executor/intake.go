@@ -141,7 +141,7 @@ func (in *intake) accept(c *Call) bool {
 		c.Reject(err)
 		return false
 	}
-	c.intake = in
+	c.intake.Store(in)
 	return c.start()
 }
 
@@ -227,7 +227,7 @@ func (in *intake) drain(ctx context.Context) error {
 func (in *intake) around(ctx context.Context) []*Call {
 	var calls []*Call
 	for c := callOf(ctx); c != nil; c = callOf(c.ctx) {
-		if c.intake == in {
+		if c.intake.Load() == in {
 			calls = append(calls, c)
 		}
 	}

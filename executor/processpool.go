@@ -145,7 +145,8 @@ func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 		c.Reject(err)
 		return
 	}
-	c.intake, c.body = &e.intake, j
+	c.intake.Store(&e.intake)
+	c.body = j
 	e.intake.admit()
 	e.serial++
 	j.serial = e.serial

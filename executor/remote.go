@@ -298,10 +298,10 @@ func (r *registered[In, Out]) decodeItems(n int, data []byte) ([]In, error) {
 	if n > len(data) || size > 0 && n*size != len(data) {
 		return nil, fmt.Errorf("%d bytes cannot be %d items", len(data), n)
 	}
-	items := make([]In, n)
-	if r.in.DecodeAll(data, items) {
+	if items, ok := r.in.CloneAll(data); ok {
 		return items, nil
 	}
+	items := make([]In, n)
 	i := 0
 	for item, err := range wire.Items(data, n, size) {
 		if err != nil {

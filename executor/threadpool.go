@@ -61,7 +61,6 @@ type worker struct {
 	step  step
 	call  *Call // that it makes
 	next  *Call // that it was given and has not started
-	alone bool  // it was summoned for the only call there was: it need not look for more when it arrives
 	woke  bool  // it may have woken a waiter, who runs next on this core: it must not spin before it has parked
 	swept bool  // guarded by intake.mu: it was idle at the last sweep
 }
@@ -86,11 +85,11 @@ func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
 		c.Reject(errNilExecutor("ThreadPoolExecutor"))
 		return
 	}
-	c.intake = &e.intake
+	c.intake.Store(&e.intake)
 	e.intake.mu.Lock()
 	if err := e.refusal(); err != nil {
 		e.intake.mu.Unlock()
-		c.intake = nil
+		c.intake.Store(nil)
 		c.Reject(err)
 		return
 	}
@@ -168,8 +167,7 @@ func (e *ThreadPoolExecutor) summon() *worker {
 	e.taken++
 	w.next = e.queue.pop()
 	e.room.unblock(e.queue.live())
-	w.alone = e.taken == 1 && e.queue.len == 0
-	e.seeking = !w.alone // until it arrives
+	e.seeking = true // until it arrives
 	e.come.Store(false)
 	return w
 }
@@ -260,9 +258,6 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 // left. So a burst of small calls wakes as many workers as it keeps busy.
 func (e *ThreadPoolExecutor) arrive(w *worker) {
 	w.step = working
-	if w.alone { // a lone call that is waited for takes 8 % less time without the lock
-		return
-	}
 	e.intake.mu.Lock()
 	e.seeking = false
 	another := e.summon()
@@ -492,10 +487,11 @@ func (e *ThreadPoolExecutor) Shutdown(ctx context.Context) error {
 // lend gives the place of a running call to others while it waits, and reports
 // whether the call has one to lend.
 func (c *Call) lend() bool {
-	if c.intake == nil || c.intake.pool == nil {
+	in := c.intake.Load()
+	if in == nil || in.pool == nil {
 		return false
 	}
-	e, x := c.intake.pool, c.more()
+	e, x := in.pool, c.more()
 	x.mu.Lock()
 	r := x.rarely()
 	x.mu.Unlock()
@@ -519,7 +515,7 @@ func (c *Call) lend() bool {
 // before those that are queued. A call that waits on several goroutines of its
 // own has its place back when all have come.
 func (c *Call) reclaim() {
-	e, r := c.intake.pool, c.extra.Load().rare
+	e, r := c.intake.Load().pool, c.extra.Load().rare
 	e.intake.mu.Lock()
 	r.waits--
 	if r.waits > 0 {

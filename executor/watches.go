@@ -131,7 +131,7 @@ func (ws *watches) end(w *watch) {
 	}
 	ws.mu.Unlock()
 	for _, c := range calls {
-		for !c.drop(expired) && c.intake.processes != nil && !c.interrupt(endedBy(c.ctx, errStopped, "")) {
+		for !c.drop(expired) && c.intake.Load().processes != nil && !c.interrupt(endedBy(c.ctx, errStopped, "")) {
 		}
 	}
 }
@@ -140,5 +140,5 @@ func (ws *watches) end(w *watch) {
 // it starts, or until it ends if it runs in another process.
 func (c *Call) isWatched() bool {
 	state := c.state.Load()
-	return state == pending || state == running && c.intake.processes != nil
+	return state == pending || state == running && c.intake.Load().processes != nil
 }

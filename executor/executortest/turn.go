@@ -186,8 +186,8 @@ func (e *Executor) give(t *turn) (next *turn) {
 // start starts a call, or what is to happen to it instead. e.mu is held.
 func (e *Executor) start(t *ticket) {
 	e.trace = append(e.trace, t.n)
-	e.remove(t)
 	close(t.taken)
+	defer e.remove(t) // not before inner has the call: who waits for the last closes inner then
 	switch {
 	case t.fault.err != nil:
 		if t.call.Reject(t.fault.err) {

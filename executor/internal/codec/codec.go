@@ -175,6 +175,20 @@ func (c *Codec[T]) follow(data []byte, v *T) error {
 	return nil
 }
 
+// CloneAll decodes numbers that are behind each other, all of data. ok is false
+// for other types.
+func (c *Codec[T]) CloneAll(data []byte) (items []T, ok bool) {
+	if !c.isNumber || isBigEndian || c.typ.Kind() == reflect.Bool || len(data) == 0 || len(data)%c.size != 0 {
+		return nil, false
+	}
+	memory := append([]byte(nil), data...) // does not clear what it copies to
+	p := unsafe.Pointer(unsafe.SliceData(memory))
+	if uintptr(p)%uintptr(c.typ.Align()) != 0 {
+		return nil, false
+	}
+	return unsafe.Slice((*T)(p), len(data)/c.size), true
+}
+
 // DecodeAll decodes numbers that are behind each other into items, as many as
 // there are. ok is false for other types.
 func (c *Codec[T]) DecodeAll(data []byte, items []T) (ok bool) {

@@ -427,3 +427,27 @@ func TestLargeRawValuesCross(t *testing.T) {
 		t.Errorf("64 MiB have come back as %d bytes, %v", len(got), err)
 	}
 }
+
+// CloneAll is as many numbers as there are bytes for, in memory of their own.
+func TestCloneAllSharesNoMemory(t *testing.T) {
+	c := codecOf[int32](t)
+	numbers := []int32{1, -2, 1 << 30}
+	data, _ := c.ViewAll(numbers)
+	data = slices.Clone(data)
+	for _, shift := range []int{0, 1, 2, 3} { // alignment is not the caller's to mind
+		moved := append(make([]byte, shift, shift+len(data)), data...)[shift:]
+		got, ok := c.CloneAll(moved)
+		clear(moved)
+		if !ok || !slices.Equal(got, numbers) {
+			t.Errorf("CloneAll = %v, %t; want %v", got, ok, numbers)
+		}
+	}
+	for _, n := range []int{0, 1, 11, 13} {
+		if got, ok := c.CloneAll(make([]byte, n)); ok {
+			t.Errorf("CloneAll of %d bytes = %v; want none", n, got)
+		}
+	}
+	if _, ok := codecOf[string](t).CloneAll(data); ok {
+		t.Error("CloneAll makes strings of bytes without a length")
+	}
+}

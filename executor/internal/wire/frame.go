@@ -46,10 +46,12 @@ func (t Type) isEmpty() bool {
 }
 
 // chunkLen is how much a Reader reads at once. Small frames share a chunk. For a
-// frame that says that it is longer, there may be so much as trustLen at once.
+// frame that says that it is longer, there may be trustLen at once, or as much as
+// frames have had before, up to mostLen.
 const (
 	chunkLen = 64 << 10
 	trustLen = 256 << 10
+	mostLen  = 1 << 20
 )
 
 // Reader reads frames.
@@ -58,6 +60,7 @@ type Reader struct {
 	buf  []byte // what was read and not handed out; what was handed out is not written to again, but for Reuse
 	free []byte // the rest of the chunk behind buf
 	all  []byte // the chunk
+	long int    // the length of the longest frame so far
 	err  error
 }
 
@@ -88,6 +91,7 @@ func (r *Reader) next() (Type, []byte, error) {
 	if err := r.fill(4+n, io.ErrUnexpectedEOF); err != nil {
 		return 0, nil, err
 	}
+	r.long = max(r.long, 4+n)
 	body := r.buf[headLen : 4+n : 4+n]
 	r.buf = r.buf[4+n:]
 	return t, body, nil
@@ -144,7 +148,7 @@ func (r *Reader) fill(n int, none error) error {
 // bytes if that is short, else for twice what has come, since a length is only
 // a claim.
 func (r *Reader) extend(n int) {
-	size := max(chunkLen, min(n, max(trustLen, 2*len(r.buf))))
+	size := max(chunkLen, min(n, max(trustLen, 2*len(r.buf), min(r.long, mostLen))))
 	r.all = make([]byte, size)
 	r.move()
 }
@@ -157,11 +161,10 @@ func (r *Reader) move() {
 
 // Reuse says that nobody needs the bodies any more that were handed out.
 func (r *Reader) Reuse() {
-	const most = 1 << 20 // what is kept
 	switch {
-	case len(r.all) > most && len(r.buf) == 0:
+	case len(r.all) > mostLen && len(r.buf) == 0:
 		r.all, r.buf, r.free = nil, nil, nil
-	case len(r.all) <= most && len(r.free) < len(r.all)/2:
+	case len(r.all) <= mostLen && len(r.free) < len(r.all)/2:
 		r.move()
 	}
 }
