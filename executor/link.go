@@ -122,7 +122,10 @@ func (l *link) start() error {
 		return err
 	}
 	late.Stop()
-	return l.awaitInitializer()
+	if err := l.awaitInitializer(); err != nil {
+		return err
+	}
+	return l.fits()
 }
 
 // drain reads what the worker prints.
@@ -455,19 +458,29 @@ func (l *link) endWithStacks(reason error) {
 }
 
 // endForMemory ends a process that is over the limit.
-func (l *link) endForMemory(limit int64) {
+func (l *link) endForMemory() {
 	l.mu.Lock()
-	p, isOver := l.proc, l.isOver
-	if p == nil || isOver {
+	if l.proc == nil || l.isOver {
 		l.mu.Unlock()
 		return
 	}
-	size, ok := p.Resident()
-	if ok && size > limit {
-		l.memory = true
-	}
+	err := l.fits()
+	l.memory = l.memory || err != nil
 	l.mu.Unlock()
-	if ok && size > limit {
-		l.end(fmt.Errorf("executor: %d bytes of resident memory, over the MemoryLimit of %d", size, limit))
+	if err != nil {
+		l.end(err)
 	}
+}
+
+// fits is the error of a worker that is over the MemoryLimit. A worker that is
+// over it before its first call never becomes one, however short the calls.
+func (l *link) fits() error {
+	limit := l.pool.MemoryLimit
+	if limit <= 0 {
+		return nil
+	}
+	if size, ok := l.proc.Resident(); ok && size > limit {
+		return fmt.Errorf("executor: %d bytes of resident memory, over the MemoryLimit of %d", size, limit)
+	}
+	return nil
 }

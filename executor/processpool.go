@@ -578,7 +578,7 @@ func (e *ProcessPoolExecutor) watchMemory() {
 			return
 		}
 		for _, ch := range children {
-			ch.link.endForMemory(e.MemoryLimit)
+			ch.link.endForMemory()
 		}
 		time.Sleep(interval)
 	}
