@@ -51,7 +51,7 @@ func (k *chunk[In, Out]) name() string { return funcName(k.fn) }
 
 // encode leaves out the items that cannot be encoded: they have failed already.
 func (k *chunk[In, Out]) encode() (parcel, error) {
-	p, err := encodeMany(k.fn, k.in, 0, math.MaxInt, func(i int, err error) (goOn bool) {
+	p, err := encodeMany(k.fn, k.in, math.MaxInt, func(i int, err error) (goOn bool) {
 		k.value[i].err = err
 		return true
 	})

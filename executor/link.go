@@ -68,9 +68,12 @@ const (
 	tailTime   = 200 * time.Millisecond // to read the end of what it printed; who outlives it may hold the pipe
 )
 
-// bigData is the length from which an argument or a result goes through shared
-// memory. A chunk does not: a function may keep an item of it.
-const bigData = 1 << 20
+// From these lengths on, an argument or a result goes through shared memory, and
+// a chunk. A pipe is as good for less.
+const (
+	bigData  = 1 << 20
+	bigChunk = 32 << 10
+)
 
 // attend is the life of a worker process, as its parent sees it.
 func (l *link) attend() {
@@ -240,14 +243,16 @@ func (l *link) data(d wire.Data) ([]byte, bool) {
 		return nil, true
 	case !d.Shared:
 		return d.Bytes, true
-	case l.proc.Shared == nil || d.Offset > uint64(len(l.proc.Shared.Results)) || d.Len > uint64(len(l.proc.Shared.Results))-d.Offset:
-		return nil, false
 	}
-	return l.proc.Shared.Results[d.Offset : d.Offset+d.Len], true
+	return lent(l.proc.Shared, d)
 }
 
-// takeResults lets the worker use the memory for big results again.
-func (l *link) takeResults() { l.proc.Shared.Slots[resultsSlot].Store(0) }
+// giveBack lets others have the area that a result was in.
+func (l *link) giveBack(d wire.Data) {
+	if d.Shared {
+		giveBack(l.proc.Shared, int(d.Area))
+	}
+}
 
 // bury ends the process, if it has not ended, and says how it died.
 func (l *link) bury() *WorkerDiedError {
@@ -403,9 +408,9 @@ func (l *link) writeFrame(buf []byte, o *outgoing) []byte {
 	switch n := len(o.data); {
 	case o.data == nil:
 		m.Data.Nil = true
-	case n >= bigData && m.Items == 0 && shared != nil && n <= len(shared.Args) && shared.Slots[argsSlot].CompareAndSwap(0, 1):
-		copy(shared.Args, o.data) // the worker gives it back when the call has ended
-		m.Data = wire.Data{Shared: true, Len: uint64(n)}
+	case l.lend(m, n):
+		data, _ := lent(shared, m.Data)
+		copy(data, o.data)
 	case n >= 64<<10: // not copied
 		l.writeOut(m.AppendHead(buf, n))
 		l.writeOut(o.data)
@@ -414,6 +419,28 @@ func (l *link) writeFrame(buf []byte, o *outgoing) []byte {
 		m.Data.Bytes = o.data
 	}
 	return m.Append(buf)
+}
+
+// lend takes an area for the n bytes of a call that are large. The worker gives
+// it back when the call has ended, but for a result there.
+func (l *link) lend(m *wire.Call, n int) bool {
+	shared := l.proc.Shared
+	from, to := argsArea, argsArea
+	switch {
+	case shared == nil:
+		return false
+	case m.Items > 0 && n >= bigChunk:
+		from, to = firstLane, firstLane+proc.Lanes-1
+	case m.Items > 0 || n < bigData:
+		return false
+	}
+	for area := from; area <= to; area++ {
+		if lend(shared, area, n) {
+			m.Data = wire.Data{Shared: true, Area: uint64(area), Len: uint64(n)}
+			return true
+		}
+	}
+	return false
 }
 
 // writeOut writes to the worker. If that fails, the worker has gone, which its

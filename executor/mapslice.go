@@ -227,7 +227,7 @@ func (b *bulk[In, Out]) take(r *bulkRunner[In, Out]) (lo, hi int) {
 // leastChunk returns how many elements another process makes in the time that
 // makes a chunk worth its way: in much shorter ones, the way is what takes time.
 func (b *bulk[In, Out]) leastChunk() int64 {
-	const worth = 200 * time.Microsecond
+	const worth = 500 * time.Microsecond
 	made := b.made.Load()
 	if made == 0 || !b.remote.Load() {
 		return 1
@@ -295,10 +295,11 @@ func (r *bulkRunner[In, Out]) encode() (parcel, error) {
 	if lo == hi {
 		return parcel{}, errNothingToDo
 	}
-	p, err := encodeMany(b.fn, b.in[lo:hi], stopAtError, largestChunk, func(i int, err error) (goOn bool) {
+	p, err := encodeMany(b.fn, b.in[lo:hi], largestChunk, func(i int, err error) (goOn bool) {
 		b.fail(lo+i, err)
 		return false
 	})
+	p.stops = true
 	r.isSent, r.hi = true, lo+p.n
 	if r.hi < hi && err == nil {
 		b.mu.Lock()

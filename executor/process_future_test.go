@@ -998,8 +998,8 @@ func TestWorkerThatSendsNonsenseIsReplaced(t *testing.T) {
 		"unknown call":          result(wire.Result{Serial: 1 << 40, Slot: 1, Kind: 1}),
 		"unknown slot":          result(wire.Result{Serial: 1, Slot: 9999, Kind: 1}),
 		"call of before":        result(wire.Result{Serial: 1, Slot: 1, Kind: 1, Data: wire.Data{Bytes: make([]byte, 8)}}),
-		"outside of shared":     append(result(wire.Result{Serial: 2, Slot: 2, Kind: 1, Data: wire.Data{Shared: true, Offset: 1 << 40, Len: 8}}), 1, 0, 0, 0, 99),
-		"overflow of shared":    append(result(wire.Result{Serial: 2, Slot: 2, Kind: 1, Data: wire.Data{Shared: true, Offset: math.MaxUint64 - 3, Len: 8}}), 1, 0, 0, 0, 99),
+		"outside of shared":     append(result(wire.Result{Serial: 2, Slot: 2, Kind: 1, Data: wire.Data{Shared: true, Area: 1 << 40, Len: 8}}), 1, 0, 0, 0, 99),
+		"overflow of shared":    append(result(wire.Result{Serial: 2, Slot: 2, Kind: 1, Data: wire.Data{Shared: true, Area: 1, Len: math.MaxUint64 - 3}}), 1, 0, 0, 0, 99),
 		"text":                  []byte("Hello, world\n"),
 	} {
 		t.Run(name, func(t *testing.T) {

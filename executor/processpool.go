@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gofutures/futures/executor/internal/proc"
 	"github.com/gofutures/futures/executor/internal/wire"
 )
 
@@ -316,7 +317,7 @@ func (e *ProcessPoolExecutor) start(ch *child) {
 // send sends a call to a worker. intake.mu is held.
 func (e *ProcessPoolExecutor) send(l *link, j *job) {
 	o := outgoing{data: j.parcel.data, job: wire.Call{
-		Slot: uint32(j.slot), Serial: j.serial, Func: j.parcel.fn.about().index, Items: uint32(j.parcel.n), Attempt: uint32(j.attempts),
+		Slot: uint32(j.slot), Serial: j.serial, Func: j.parcel.fn.about().index, Items: uint32(j.parcel.n), Stops: j.parcel.stops, Attempt: uint32(j.attempts),
 	}}
 	o.deadline, o.job.HasTimeout = j.deadline, !j.deadline.IsZero()
 	if l.proc.Shared != nil {
@@ -433,7 +434,7 @@ func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
 			e.finish(j)
 			continue
 		}
-		e.complete(l, j, result{resultKind(batch[i].Kind), data}, batch[i].Data.Shared)
+		e.complete(l, j, result{resultKind(batch[i].Kind), data}, batch[i].Data)
 	}
 	return sane
 }
@@ -441,12 +442,10 @@ func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
 // complete ends a call with what came of it. Code of the user's, in a type's
 // own unmarshaler, does not run on this goroutine, which reads from a worker. The
 // memory of r is used again when complete has returned.
-func (e *ProcessPoolExecutor) complete(l *link, j *job, r result, isShared bool) {
+func (e *ProcessPoolExecutor) complete(l *link, j *job, r result, d wire.Data) {
 	if !j.parcel.fn.about().plain {
 		r.data = slices.Clone(r.data)
-		if isShared {
-			l.takeResults()
-		}
+		l.giveBack(d)
 		go func() {
 			defer e.finish(j)
 			j.completeSafely(r)
@@ -454,9 +453,7 @@ func (e *ProcessPoolExecutor) complete(l *link, j *job, r result, isShared bool)
 		return
 	}
 	j.complete(r)
-	if isShared {
-		l.takeResults()
-	}
+	l.giveBack(d)
 	e.finish(j)
 }
 
@@ -702,12 +699,31 @@ const (
 	wordTaken   = 3
 )
 
-// The slots behind those of the calls: their words are 1 while the memory for
-// a big argument, or a big result, is in use, and else 0.
+// The areas of the memory that a worker and its parent share. Behind them are
+// lanes, for chunks.
 const (
-	argsSlot    = aheadCalls
-	resultsSlot = aheadCalls + 1
+	argsArea = iota
+	resultsArea
+	firstLane
 )
+
+// lend takes an area for n bytes, unless it is too short or in use. The slots
+// behind those of the calls say that: their words are 1, and else 0.
+func lend(s *proc.Shared, area, n int) bool {
+	return s != nil && n <= len(s.Areas[area]) && s.Slots[aheadCalls+area].CompareAndSwap(0, 1)
+}
+
+// giveBack lets others have an area that was lent.
+func giveBack(s *proc.Shared, area int) { s.Slots[aheadCalls+area].Store(0) }
+
+// lent returns the bytes that are in an area, unless the other process cannot
+// mean them.
+func lent(s *proc.Shared, d wire.Data) (data []byte, ok bool) {
+	if s == nil || d.Area >= uint64(len(s.Areas)) || d.Len > uint64(len(s.Areas[d.Area])) {
+		return nil, false
+	}
+	return s.Areas[d.Area][:d.Len], true
+}
 
 func sentWord(serial uint64) uint32    { return uint32(serial)<<2 | wordSent }
 func startedWord(serial uint64) uint32 { return uint32(serial)<<2 | wordStarted }

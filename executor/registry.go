@@ -139,7 +139,7 @@ type functions struct {
 type function interface {
 	// call makes a call, or a chunk of n calls in turn, and leaves what came of
 	// it in r, also if it ends its goroutine.
-	call(ctx context.Context, n int, data []byte, r *result)
+	call(ctx context.Context, p parcel, r *result)
 	about() *about
 }
 

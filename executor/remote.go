@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/gofutures/futures/executor/internal/codec"
@@ -13,9 +14,10 @@ import (
 
 // parcel is a call on its way to another process.
 type parcel struct {
-	fn   function
-	n    int    // 0, or the number of items of a chunk
-	data []byte // the argument, nil for a nil slice; or the items of a chunk
+	fn    function
+	n     int    // 0, or the number of items of a chunk
+	stops bool   // the chunk: no item is made after one that failed, or after the end of the ctx
+	data  []byte // the argument, nil for a nil slice; or the items of a chunk
 }
 
 // result is what came of a call, on its way back.
@@ -34,9 +36,11 @@ const (
 	outcomes                    // of a chunk: data is a result for each item that was made
 )
 
-// stopAtError is a flag of a chunk, its first byte: no item is made after one
-// that failed, or after the end of the ctx.
-const stopAtError = 1
+// The flags of an encoded call.
+const (
+	nilData = 1 << iota
+	stopsAtError
+)
 
 // Encode returns the call as something that can go to another process: the
 // name of the function and its encoded argument, for [Invoke] there. It is for
@@ -58,7 +62,10 @@ func (c *Call) Encode() (name string, data []byte, err error) {
 	}
 	head := []byte{0}
 	if p.data == nil {
-		head[0] = 1
+		head[0] |= nilData
+	}
+	if p.stops {
+		head[0] |= stopsAtError
 	}
 	head = binary.AppendUvarint(head, uint64(p.n))
 	return p.fn.about().name, append(head, p.data...), nil
@@ -124,15 +131,19 @@ func Invoke(ctx context.Context, name string, data []byte) ([]byte, error) {
 	if width <= 0 || n > uint64(len(data)) {
 		return nil, errors.New("executor: Invoke: malformed data")
 	}
-	arg := data[1+width:]
-	if data[0]&1 != 0 {
-		arg = nil
+	p := parcel{fn: fn, n: int(n), stops: data[0]&stopsAtError != 0}
+	switch rest := data[1+width:]; {
+	case data[0]&nilData != 0:
+	case n > 0:
+		p.data = slices.Clone(rest) // is written to
+	default:
+		p.data = rest
 	}
 	var r result
 	done := make(chan struct{})
 	go func() { // the function may end its goroutine
 		defer close(done)
-		fn.call(ctx, int(n), arg, &r)
+		fn.call(ctx, p, &r)
 	}()
 	<-done
 	head := byte(r.kind) << 1
@@ -166,7 +177,7 @@ func encodeValue[T any](c *codec.Codec[T], v T) ([]byte, error) {
 // encodeMany returns the calls of fn for the items as a parcel. It ends early
 // if that gets long, at least one item is in it; and at an item that cannot be
 // encoded, unless failed says to go on, without it.
-func encodeMany[In, Out any](fn Func[In, Out], items []In, flags byte, limit int, failed func(i int, err error) (goOn bool)) (parcel, error) {
+func encodeMany[In, Out any](fn Func[In, Out], items []In, limit int, failed func(i int, err error) (goOn bool)) (parcel, error) {
 	r, err := find(fn)
 	if err != nil {
 		return parcel{}, err
@@ -175,10 +186,9 @@ func encodeMany[In, Out any](fn Func[In, Out], items []In, flags byte, limit int
 		items = items[:min(len(items), max(1, limit/size))]
 	}
 	if numbers, ok := r.in.ViewAll(items); ok {
-		return parcel{fn: r, n: len(items), data: append([]byte{flags}, numbers...)}, nil
+		return parcel{fn: r, n: len(items), data: append([]byte(nil), numbers...)}, nil
 	}
-	data := make([]byte, 0, 1+min(max(8, r.in.Size())*len(items), limit))
-	data = append(data, flags)
+	data := make([]byte, 0, min(max(8, r.in.Size())*len(items), limit))
 	n := 0
 	for i := range items {
 		before := len(data)
@@ -209,9 +219,9 @@ func appendItem[T any](b []byte, c *codec.Codec[T], item *T) ([]byte, error) {
 	return wire.AppendItemWith(b, func(b []byte) ([]byte, error) { return c.AppendAt(b, item) })
 }
 
-func (r *registered[In, Out]) call(ctx context.Context, n int, data []byte, res *result) {
-	if n > 0 {
-		r.callMany(ctx, n, data, res)
+func (r *registered[In, Out]) call(ctx context.Context, p parcel, res *result) {
+	if p.n > 0 {
+		r.callMany(ctx, p, res)
 		return
 	}
 	hasReturned := false
@@ -220,7 +230,7 @@ func (r *registered[In, Out]) call(ctx context.Context, n int, data []byte, res 
 			*res = failure(caught(recover()), r.about_.source)
 		}
 	}()
-	in, err := r.in.Alias(data)
+	in, err := r.in.Alias(p.data)
 	if err != nil {
 		err = fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err)
 	}
@@ -274,13 +284,13 @@ type manyCalls[In, Out any] struct {
 	failed   bool // not all have: outcomes is what came of the items
 }
 
-func (r *registered[In, Out]) callMany(ctx context.Context, n int, data []byte, res *result) {
-	in, err := r.decodeItems(n, data)
+func (r *registered[In, Out]) callMany(ctx context.Context, p parcel, res *result) {
+	in, err := r.decodeItems(p.n, p.data)
 	if err != nil {
 		*res = failure(fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err), r.about_.source)
 		return
 	}
-	m := manyCalls[In, Out]{registered: r, ctx: ctx, stop: data[0]&stopAtError != 0, in: in, values: make([]Out, 0, n)}
+	m := manyCalls[In, Out]{registered: r, ctx: ctx, stop: p.stops, in: in, values: codec.Over(r.in, r.out, in)}
 	if m.stop {
 		defer context.AfterFunc(ctx, func() { m.hasEnded.Store(true) })()
 	}
@@ -290,15 +300,11 @@ func (r *registered[In, Out]) callMany(ctx context.Context, n int, data []byte, 
 }
 
 func (r *registered[In, Out]) decodeItems(n int, data []byte) ([]In, error) {
-	if len(data) == 0 {
-		return nil, errors.New("empty chunk")
-	}
-	data = data[1:]
 	size := r.in.Size()
 	if n > len(data) || size > 0 && n*size != len(data) {
 		return nil, fmt.Errorf("%d bytes cannot be %d items", len(data), n)
 	}
-	if items, ok := r.in.CloneAll(data); ok {
+	if items, ok := r.in.AliasAll(data); ok {
 		return items, nil
 	}
 	items := make([]In, n)

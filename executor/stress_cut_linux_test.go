@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gofutures/futures/executor/internal/codec"
+	"github.com/gofutures/futures/executor/internal/proc"
 	"github.com/gofutures/futures/executor/internal/wire"
 )
 
@@ -59,7 +60,7 @@ func cutTexts(_ context.Context, c cut) ([]string, error) {
 // shared memory its result is.
 func cutBytes(_ context.Context, c cut) ([]byte, error) {
 	return nil, c.writeAndDie(func(memory *cutMemory) (here []byte, d wire.Data, err error) {
-		return nil, wire.Data{Shared: true, Len: cutLen}, memory.keepResult(cutBytesWhole())
+		return nil, wire.Data{Shared: true, Area: resultsArea, Len: cutLen}, memory.keepResult(cutBytesWhole())
 	})
 }
 
@@ -165,12 +166,12 @@ func (m *cutMemory) current() (slot uint32, serial uint64, err error) {
 }
 
 // keepResult writes a result to the memory for big ones: the second of two equal
-// areas behind the slots.
+// areas between the slots and the lanes.
 func (m *cutMemory) keepResult(b []byte) error {
-	const head = 64 << 10
-	area := m.start + head + (m.end-m.start-head)/2
-	if m.end-area < int64(len(b)) {
-		return fmt.Errorf("the memory for results has %d bytes", m.end-area)
+	const head, lanes = 64 << 10, proc.Lanes << 20
+	area := m.start + head + (m.end-m.start-head-lanes)/2
+	if m.end-lanes-area < int64(len(b)) {
+		return fmt.Errorf("the memory for results has %d bytes", m.end-lanes-area)
 	}
 	_, err := m.own.WriteAt(b, area)
 	return err

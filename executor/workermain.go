@@ -285,10 +285,10 @@ func (w *workshop) restWarm() {
 	case <-late.C:
 	}
 	isCold := true
-	for slot, area := range map[int][]byte{argsSlot: w.Shared.Args, resultsSlot: w.Shared.Results} {
-		if word := &w.Shared.Slots[slot]; word.CompareAndSwap(0, 1) {
-			w.Shared.Trim(area)
-			word.Store(0)
+	for area, memory := range w.Shared.Areas {
+		if lend(w.Shared, area, 0) {
+			w.Shared.Trim(memory)
+			giveBack(w.Shared, area)
 		} else {
 			isCold = false // the parent is at it
 		}
@@ -308,13 +308,11 @@ func (w *workshop) claim(m *arrived) bool {
 
 // invocation is the body of a call in a worker.
 type invocation struct {
-	fn     function
-	n      int
-	data   []byte
+	parcel
 	result result
 }
 
-func (v *invocation) run(ctx context.Context) { v.fn.call(ctx, v.n, v.data, &v.result) }
+func (v *invocation) run(ctx context.Context) { v.fn.call(ctx, v.parcel, &v.result) }
 func (v *invocation) name() string            { return v.fn.about().name }
 func (v *invocation) forget()                 {}
 func (v *invocation) encode() (parcel, error) { return parcel{}, nil }
@@ -326,13 +324,12 @@ func (w *workshop) make(m *arrived, v *invocation) {
 		v.result = failure(fmt.Errorf("%w: function %d", ErrNotRegistered, m.Func), "")
 		return
 	}
-	v.fn, v.n = registry.sorted[m.Func], int(m.Items)
 	data, err := w.data(m.Data)
 	if err != nil {
 		v.result = failure(err, "")
 		return
 	}
-	v.data = data
+	v.parcel = parcel{fn: registry.sorted[m.Func], n: int(m.Items), stops: m.Stops, data: data}
 	ctx := context.Background()
 	if m.HasTimeout {
 		var cancel context.CancelFunc
@@ -364,10 +361,12 @@ func (w *workshop) data(d wire.Data) ([]byte, error) {
 		return nil, nil
 	case !d.Shared:
 		return d.Bytes, nil
-	case w.Shared == nil || d.Offset > uint64(len(w.Shared.Args)) || d.Len > uint64(len(w.Shared.Args))-d.Offset:
+	}
+	data, ok := lent(w.Shared, d)
+	if !ok {
 		return nil, errors.New("executor: an argument is not in the shared memory")
 	}
-	return w.Shared.Args[d.Offset : d.Offset+d.Len], nil
+	return data, nil
 }
 
 // answer sends what came of a call.
@@ -379,12 +378,13 @@ func (w *workshop) answer(m *arrived, r result, spent time.Duration) {
 		r = failure(fmt.Errorf("executor: the result of %s has %d bytes; the limit is %d", registry.sorted[m.Func].about().name, len(r.data), wire.MaxFrame-1024), "")
 	}
 	a := wire.Result{Slot: m.Slot, Serial: m.Serial, Kind: byte(r.kind), Spent: spent}
-	switch n := len(r.data); {
+	switch area, ok := w.areaFor(m, len(r.data)); {
 	case r.data == nil:
 		a.Data.Nil = true
-	case n >= bigData && w.lendResults(n):
-		copy(w.Shared.Results, r.data)
-		a.Data = wire.Data{Shared: true, Len: uint64(n)}
+	case ok:
+		a.Data = wire.Data{Shared: true, Area: uint64(area), Len: uint64(len(r.data))}
+		data, _ := lent(w.Shared, a.Data)
+		copy(data, r.data) // unless it is there: a chunk may be made in its place
 	default:
 		a.Data.Bytes = r.data
 	}
@@ -394,7 +394,9 @@ func (w *workshop) answer(m *arrived, r result, spent time.Duration) {
 		w.mu.Unlock()
 	}
 	w.add(a.Append)
-	w.giveBack(m) // after the result, which may be in the same memory
+	if !a.Data.Shared || a.Data.Area != m.Data.Area {
+		w.giveBack(m) // after the result was copied, which may be in the same memory
+	}
 	w.send(spent < whileTiny && w.hasMore())
 }
 
@@ -405,17 +407,21 @@ func (w *workshop) hasMore() bool {
 	return len(w.calls) > 0
 }
 
-// giveBack lets the parent use the memory of a big argument again.
+// giveBack lets the parent use the area again that a large call came in.
 func (w *workshop) giveBack(m *arrived) {
-	if m.Data.Shared && w.Shared != nil {
-		w.Shared.Slots[argsSlot].Store(0)
+	if _, ok := lent(w.Shared, m.Data); ok && m.Data.Shared {
+		giveBack(w.Shared, int(m.Data.Area))
 	}
 }
 
-// lendResults takes the memory for big results, unless the parent has not yet
-// read the last one.
-func (w *workshop) lendResults(n int) bool {
-	return w.Shared != nil && n <= len(w.Shared.Results) && w.Shared.Slots[resultsSlot].CompareAndSwap(0, 1)
+// areaFor returns the area for a result of n bytes, if it is to go through shared
+// memory: for a chunk, the one in which it came, if it did.
+func (w *workshop) areaFor(m *arrived, n int) (area int, ok bool) {
+	if m.Data.Shared && m.Data.Area >= firstLane {
+		data, ok := lent(w.Shared, m.Data)
+		return int(m.Data.Area), ok && n <= cap(data)
+	}
+	return resultsArea, n >= bigData && lend(w.Shared, resultsArea, n)
 }
 
 // add adds a frame to those that are to be sent.

@@ -175,18 +175,35 @@ func (c *Codec[T]) follow(data []byte, v *T) error {
 	return nil
 }
 
-// CloneAll decodes numbers that are behind each other, all of data. ok is false
-// for other types.
-func (c *Codec[T]) CloneAll(data []byte) (items []T, ok bool) {
+// AliasAll decodes numbers that are behind each other, all of data, and shares
+// its memory if that is aligned. ok is false for other types.
+func (c *Codec[T]) AliasAll(data []byte) (items []T, ok bool) {
 	if !c.isNumber || isBigEndian || c.typ.Kind() == reflect.Bool || len(data) == 0 || len(data)%c.size != 0 {
 		return nil, false
 	}
-	memory := append([]byte(nil), data...) // does not clear what it copies to
-	p := unsafe.Pointer(unsafe.SliceData(memory))
-	if uintptr(p)%uintptr(c.typ.Align()) != 0 {
-		return nil, false
+	if !isAligned(data, c.typ) {
+		if data = append([]byte(nil), data...); !isAligned(data, c.typ) { // append does not clear what it copies to
+			return nil, false
+		}
 	}
-	return unsafe.Slice((*T)(p), len(data)/c.size), true
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(data))), len(data)/c.size), true
+}
+
+func isAligned(data []byte, t reflect.Type) bool {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(data)))%uintptr(t.Align()) == 0
+}
+
+// Over returns an empty slice with room for what comes of each of the items: in
+// their own memory, if both are numbers of one size. Then an item is overwritten
+// when what came of it is appended.
+func Over[In, Out any](in *Codec[In], out *Codec[Out], items []In) []Out {
+	if in.isNumber && out.isNumber && in.size == out.size && len(items) > 0 {
+		memory := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(items))), in.size)
+		if isAligned(memory, out.typ) {
+			return unsafe.Slice((*Out)(unsafe.Pointer(unsafe.SliceData(items))), len(items))[:0]
+		}
+	}
+	return make([]Out, 0, len(items))
 }
 
 // DecodeAll decodes numbers that are behind each other into items, as many as

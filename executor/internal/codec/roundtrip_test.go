@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"pgregory.net/rapid"
+
+	"github.com/gofutures/futures/executor/internal/codec"
 )
 
 // WIRE-19
@@ -428,26 +430,50 @@ func TestLargeRawValuesCross(t *testing.T) {
 	}
 }
 
-// CloneAll is as many numbers as there are bytes for, in memory of their own.
-func TestCloneAllSharesNoMemory(t *testing.T) {
+// Over is the memory of the items for numbers of their size, and else its own.
+func TestOverTakesTheMemoryOfNumbersOfOneSize(t *testing.T) {
+	numbers := []int64{1, 2, 3}
+	if out := codec.Over(codecOf[int64](t), codecOf[float64](t), numbers); len(out) != 0 || cap(out) != 3 {
+		t.Errorf("for float64: len %d, cap %d; want 0, 3", len(out), cap(out))
+	} else if _ = append(out, 0.5); numbers[0] != int64(math.Float64bits(0.5)) || numbers[1] != 2 {
+		t.Errorf("for float64: the items are %v after an append; want the first overwritten", numbers)
+	}
+	numbers = []int64{1, 2, 3}
+	_ = append(codec.Over(codecOf[int64](t), codecOf[int32](t), numbers), 7)
+	_ = append(codec.Over(codecOf[int64](t), codecOf[string](t), numbers), "a")
+	if !slices.Equal(numbers, []int64{1, 2, 3}) {
+		t.Errorf("for int32 and string: the items are %v after an append", numbers)
+	}
+	odd := make([]complex64, 3) // its alignment is less than its size
+	for range 20 {
+		if out := codec.Over(codecOf[complex64](t), codecOf[int64](t), odd); cap(out) != 3 {
+			t.Errorf("cap = %d; want 3", cap(out))
+		}
+	}
+	if out := codec.Over(codecOf[int64](t), codecOf[int64](t), nil); len(out) != 0 {
+		t.Errorf("of nothing: %v", out)
+	}
+}
+
+// AliasAll is as many numbers as there are bytes for, wherever they are.
+func TestAliasAllOfNumbersAtAnyAddress(t *testing.T) {
 	c := codecOf[int32](t)
 	numbers := []int32{1, -2, 1 << 30}
 	data, _ := c.ViewAll(numbers)
 	data = slices.Clone(data)
 	for _, shift := range []int{0, 1, 2, 3} { // alignment is not the caller's to mind
 		moved := append(make([]byte, shift, shift+len(data)), data...)[shift:]
-		got, ok := c.CloneAll(moved)
-		clear(moved)
+		got, ok := c.AliasAll(moved)
 		if !ok || !slices.Equal(got, numbers) {
-			t.Errorf("CloneAll = %v, %t; want %v", got, ok, numbers)
+			t.Errorf("AliasAll = %v, %t; want %v", got, ok, numbers)
 		}
 	}
 	for _, n := range []int{0, 1, 11, 13} {
-		if got, ok := c.CloneAll(make([]byte, n)); ok {
-			t.Errorf("CloneAll of %d bytes = %v; want none", n, got)
+		if got, ok := c.AliasAll(make([]byte, n)); ok {
+			t.Errorf("AliasAll of %d bytes = %v; want none", n, got)
 		}
 	}
-	if _, ok := codecOf[string](t).CloneAll(data); ok {
-		t.Error("CloneAll makes strings of bytes without a length")
+	if _, ok := codecOf[string](t).AliasAll(data); ok {
+		t.Error("AliasAll makes strings of bytes without a length")
 	}
 }

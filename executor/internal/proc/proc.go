@@ -58,19 +58,22 @@ type Link struct {
 // Shared is memory that a parent has in common with one worker. Only pages that
 // were touched cost memory.
 type Shared struct {
-	Slots   []atomic.Uint32 // 256, for what both have to agree on
-	Args    []byte          // for one large argument
-	Results []byte          // for one large result
+	Slots []atomic.Uint32 // 320, for what both have to agree on
+	Areas [][]byte        // for what is large: one argument, one result, and Lanes chunks
 
 	memory []byte
 	file   *os.File
 }
 
 const (
-	slots    = 256
+	slots    = 320
 	pageSize = 64 << 10  // a multiple of every system's
-	areaSize = 256 << 20 // of Args, and of Results
+	areaSize = 256 << 20 // for an argument, and for a result
+	laneSize = 1 << 20
 )
+
+// Lanes is the number of areas for chunks. They are the last ones.
+const Lanes = 4
 
 // marker is the variable in the environment of a worker that says so. Its value
 // is the depth.

@@ -126,7 +126,7 @@ func newShared() *Shared {
 		return nil
 	}
 	f := os.NewFile(uintptr(fd), "shared memory")
-	size := pageSize + 2*area()
+	size := pageSize + 2*area() + Lanes*laneSize
 	if f.Truncate(int64(size)) != nil {
 		_ = f.Close()
 		return nil
@@ -144,8 +144,8 @@ func newShared() *Shared {
 	return shared
 }
 
-// area returns the size of Args, and of Results: none, where the address space
-// of this process is limited.
+// area returns the size of the areas for an argument and for a result: 0, where
+// the address space of this process is limited.
 func area() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_AS, &limit) == nil && limit.Cur != unix.RLIM_INFINITY {
@@ -157,7 +157,7 @@ func area() int {
 // inheritShared returns the memory that the parent has shared, nil if it has none.
 func inheritShared() (*Shared, error) {
 	var stat syscall.Stat_t
-	if syscall.Fstat(sharedFD, &stat) != nil || stat.Mode&syscall.S_IFMT != syscall.S_IFREG || stat.Size < pageSize {
+	if syscall.Fstat(sharedFD, &stat) != nil || stat.Mode&syscall.S_IFMT != syscall.S_IFREG || stat.Size < pageSize+Lanes*laneSize {
 		return nil, nil // it may be a file that the runtime has opened
 	}
 	s, err := mapShared(os.NewFile(sharedFD, "shared memory"), int(stat.Size))
@@ -173,17 +173,24 @@ func mapShared(f *os.File, size int) (*Shared, error) {
 	if err != nil {
 		return nil, err
 	}
-	half := (size - pageSize) / 2
-	return &Shared{
-		Slots:   unsafe.Slice((*atomic.Uint32)(unsafe.Pointer(&memory[0])), slots),
-		Args:    memory[pageSize:][:half:half],
-		Results: memory[pageSize+half:],
-		memory:  memory, file: f,
-	}, nil
+	s := &Shared{
+		Slots:  unsafe.Slice((*atomic.Uint32)(unsafe.Pointer(&memory[0])), slots),
+		memory: memory, file: f,
+	}
+	rest, large := memory[pageSize:], (size-pageSize-Lanes*laneSize)/2
+	add := func(n int) {
+		s.Areas, rest = append(s.Areas, rest[:n:n]), rest[n:]
+	}
+	add(large)
+	add(large)
+	for range Lanes {
+		add(laneSize)
+	}
+	return s, nil
 }
 
-// Trim gives the pages of Args, or of Results, back to the system. What was in
-// them is zero then.
+// Trim gives the pages of an area back to the system. What was in them is zero
+// then.
 func (s *Shared) Trim(area []byte) { _ = unix.Madvise(area, unix.MADV_REMOVE) }
 
 // closeFile gives back the descriptor, which the memory does not need.
@@ -198,7 +205,7 @@ func (s *Shared) closeFile() {
 func (s *Shared) Close() {
 	s.closeFile()
 	_ = unix.Munmap(s.memory)
-	s.Slots, s.Args, s.Results, s.memory = nil, nil, nil, nil
+	s.Slots, s.Areas, s.memory = nil, nil, nil
 }
 
 // Resident returns the resident memory of the process in bytes, without what it

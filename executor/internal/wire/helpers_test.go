@@ -42,7 +42,7 @@ func honest() []honestMessage {
 		{"call", (&wire.Call{Serial: 300, Slot: 7, Func: 3, Data: wire.Data{Bytes: []byte("argument")}}).Append(nil)},
 		{"call with a deadline", (&wire.Call{Serial: 1 << 63, Slot: 1<<32 - 1, Items: 3, Attempt: 2, HasTimeout: true, Timeout: time.Second, Data: wire.Data{Bytes: chunk()}}).Append(nil)},
 		{"call late", (&wire.Call{HasTimeout: true, Timeout: -1, Data: wire.Data{Nil: true}}).Append(nil)},
-		{"call in shared memory", (&wire.Call{Serial: 5, Data: wire.Data{Shared: true, Offset: 4096, Len: 1 << 30}}).Append(nil)},
+		{"call in shared memory", (&wire.Call{Serial: 5, Data: wire.Data{Shared: true, Area: 4096, Len: 1 << 30}}).Append(nil)},
 		{"cancel", (&wire.Cancel{Serial: 300, Slot: 7, Cause: "context canceled"}).Append(nil)},
 		{"stacks", wire.AppendEmpty(nil, wire.StacksFrame)},
 		{"end", wire.AppendEmpty(nil, wire.EndFrame)},
@@ -50,7 +50,7 @@ func honest() []honestMessage {
 		{"alive", wire.AppendEmpty(nil, wire.AliveFrame)},
 		{"result", (&wire.Result{Serial: 300, Slot: 7, Kind: 1, Spent: 50 * time.Microsecond, Data: wire.Data{Bytes: []byte{0, 1, 2}}}).Append(nil)},
 		{"result nil", (&wire.Result{Serial: 300, Kind: 255, Data: wire.Data{Nil: true}}).Append(nil)},
-		{"result in shared memory", (&wire.Result{Data: wire.Data{Shared: true, Offset: 1<<64 - 1, Len: 1<<64 - 1}}).Append(nil)},
+		{"result in shared memory", (&wire.Result{Data: wire.Data{Shared: true, Area: 1<<64 - 1, Len: 1<<64 - 1}}).Append(nil)},
 	}
 }
 

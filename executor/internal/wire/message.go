@@ -35,6 +35,7 @@ type Call struct {
 	Slot       uint32
 	Func       uint32 // index in the registry
 	Items      uint32 // 0, or the number of items of a chunk
+	Stops      bool   // of a chunk: at an item that fails
 	Attempt    uint32
 	HasTimeout bool
 	Timeout    time.Duration // until the deadline of the call
@@ -57,13 +58,13 @@ type Result struct {
 	Data   Data
 }
 
-// Data is an argument or a result: bytes of the frame, or a part of the shared
-// memory.
+// Data is an argument or a result: bytes of the frame, or the first ones of an
+// area of the shared memory.
 type Data struct {
-	Nil         bool // and nothing else
-	Shared      bool
-	Offset, Len uint64 // of shared memory
-	Bytes       []byte // if it is in the frame
+	Nil       bool // and nothing else
+	Shared    bool
+	Area, Len uint64 // of shared memory
+	Bytes     []byte // if it is in the frame
 }
 
 // begin appends the head of a frame whose length end fills in.
@@ -109,6 +110,12 @@ func (m *Ready) Append(b []byte) []byte {
 	return end(append(begin(b, ReadyFrame), m.Error...), start, 0)
 }
 
+// The flags of a Call.
+const (
+	hasTimeout = 1 << iota
+	stops
+)
+
 // Append appends the message as a frame.
 func (m *Call) Append(b []byte) []byte {
 	start := len(b)
@@ -130,11 +137,14 @@ func (m *Call) head(b []byte, d Data) []byte {
 	b = binary.AppendUvarint(b, uint64(m.Func))
 	b = binary.AppendUvarint(b, uint64(m.Items))
 	b = binary.AppendUvarint(b, uint64(m.Attempt))
-	var flag byte
+	var flags byte
 	if m.HasTimeout {
-		flag = 1
+		flags |= hasTimeout
 	}
-	b = append(b, flag)
+	if m.Stops {
+		flags |= stops
+	}
+	b = append(b, flags)
 	if m.HasTimeout {
 		b = binary.AppendVarint(b, int64(m.Timeout))
 	}
@@ -178,7 +188,7 @@ func (d Data) head(b []byte) []byte {
 		return append(b, dataNil)
 	case d.Shared:
 		b = append(b, dataShared)
-		b = binary.AppendUvarint(b, d.Offset)
+		b = binary.AppendUvarint(b, d.Area)
 		return binary.AppendUvarint(b, d.Len)
 	}
 	return append(b, dataHere)
@@ -240,7 +250,7 @@ func (p *parser) data() (d Data) {
 	case dataNil:
 		d.Nil = true
 	case dataShared:
-		d.Shared, d.Offset, d.Len = true, p.uvarint(), p.uvarint()
+		d.Shared, d.Area, d.Len = true, p.uvarint(), p.uvarint()
 	default:
 		p.bad = true
 	}
@@ -281,12 +291,11 @@ func ParseReady(body []byte) (Ready, error) { return Ready{body}, nil }
 func ParseCall(body []byte) (m Call, err error) {
 	p := parser{b: body}
 	m.Serial, m.Slot, m.Func, m.Items, m.Attempt = p.uvarint(), p.uint32(), p.uint32(), p.uint32(), p.uint32()
-	switch p.byte() {
-	case 0:
-	case 1:
-		m.HasTimeout, m.Timeout = true, time.Duration(p.varint())
-	default:
-		p.bad = true
+	flags := p.byte()
+	m.HasTimeout, m.Stops = flags&hasTimeout != 0, flags&stops != 0
+	p.bad = p.bad || flags > hasTimeout|stops
+	if m.HasTimeout {
+		m.Timeout = time.Duration(p.varint())
 	}
 	m.Data = p.data()
 	return m, p.end("call")

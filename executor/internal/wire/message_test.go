@@ -32,7 +32,7 @@ func anyData(t *rapid.T) wire.Data {
 	case 0:
 		return wire.Data{Nil: true}
 	case 1:
-		return wire.Data{Shared: true, Offset: rapid.Uint64().Draw(t, "offset"), Len: rapid.Uint64().Draw(t, "len")}
+		return wire.Data{Shared: true, Area: rapid.Uint64().Draw(t, "area"), Len: rapid.Uint64().Draw(t, "len")}
 	}
 	return wire.Data{Bytes: anyBytes(t, "bytes")}
 }
@@ -77,6 +77,7 @@ func TestMessagesArriveAsTheyWereSent(t *testing.T) {
 				Serial: rapid.Uint64().Draw(t, "serial"), Slot: rapid.Uint32().Draw(t, "slot"), Func: rapid.Uint32().Draw(t, "func"),
 				Items: rapid.Uint32().Draw(t, "items"), Attempt: rapid.Uint32().Draw(t, "attempt"), Data: anyData(t),
 			}
+			m.Stops = rapid.Bool().Draw(t, "stops")
 			if m.HasTimeout = rapid.Bool().Draw(t, "has timeout"); m.HasTimeout {
 				m.Timeout = time.Duration(rapid.Int64().Draw(t, "timeout"))
 			}
@@ -149,7 +150,8 @@ func TestNumbersInMessagesHaveExactLimits(t *testing.T) {
 		{"a hello and something behind it", parseHello, zeros(52), false},
 		{"a hello", parseHello, zeros(51), true},
 		{"an empty hello", parseHello, nil, false},
-		{"a flag that is neither 0 nor 1", parseCall, []byte{0, 0, 0, 0, 0, 2, 0}, false},
+		{"all flags that there are", parseCall, []byte{0, 0, 0, 0, 0, 3, 0, 0}, true},
+		{"a flag that there is not", parseCall, []byte{0, 0, 0, 0, 0, 4, 0}, false},
 		{"a flag that is 0", parseCall, []byte{0, 0, 0, 0, 0, 0, 0}, true},
 		{"a timeout that is missing", parseCall, []byte{0, 0, 0, 0, 0, 1}, false},
 		{"nil data and something behind it", parseCall, []byte{0, 0, 0, 0, 0, 0, 1, 9}, false},
