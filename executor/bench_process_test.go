@@ -80,7 +80,8 @@ func BenchmarkProcess(b *testing.B) {
 		{"MapSlice/1,000,000 numbers", "ns/item", 1.0 / 8, "map_numbers 1000000", func(p *processBench) func() float64 { return mapAll(p, oneMore, ints) }},
 		{"MapSlice/100,000 structs against tuples", "ns/item", 1.0 / 2, "map_tuples 100000", func(p *processBench) func() float64 { return mapAll(p, oneMoreLabelled, structs) }},
 		{"MapSlice/100,000 structs against dicts", "ns/item", 1.0 / 2, "map_dicts 100000", func(p *processBench) func() float64 { return mapAll(p, oneMoreLabelled, structs) }},
-		{"new pool", "ns/pool", 0.5, "cold 5", func(p *processBench) func() float64 { return p.inProgram("cold 5") }},
+		{"new pool/first result", "ns/pool", 0.5, "cold_first 5", func(p *processBench) func() float64 { return p.inProgram("cold_first 5") }},
+		{"new pool/a result of each worker", "ns/pool", 0.5, "cold_both 5", func(p *processBench) func() float64 { return p.inProgram("cold_both 5") }},
 		{"idle worker", "B/worker", 0.5, "idle_memory 1", func(p *processBench) func() float64 { return p.inProgram("idle_memory 1") }},
 	} {
 		b.Run(row.name, func(b *testing.B) {

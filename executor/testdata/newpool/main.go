@@ -27,7 +27,12 @@ type meeting struct {
 	Mode int
 }
 
-func init() { executor.Register(meet) }
+func init() {
+	executor.Register(meet)
+	executor.Register(self)
+}
+
+func self(context.Context, struct{}) (pid int, err error) { return os.Getpid(), nil }
 
 func meet(_ context.Context, m meeting) (pid int, err error) {
 	f, err := os.OpenFile(m.Fifo, m.Mode, 0)
@@ -39,7 +44,7 @@ func meet(_ context.Context, m meeting) (pid int, err error) {
 
 func main() {
 	executor.WorkerMain()
-	works := map[string]func(n int) (float64, error){"cold": cold, "idle_memory": idleMemory}
+	works := map[string]func(n int) (float64, error){"cold_first": coldFirst, "cold_both": coldBoth, "idle_memory": idleMemory}
 	for {
 		var work string
 		var n int
@@ -68,13 +73,22 @@ func bothMeet(ex executor.Executor) ([]int, error) {
 	return pids, err
 }
 
-// cold measures from nothing to a result of each worker.
-func cold(n int) (float64, error) {
+// coldFirst measures from nothing to a result of the first worker.
+func coldFirst(n int) (float64, error) {
+	return cold(n, func(ex executor.Executor) ([]int, error) {
+		return executor.Gather(context.Background(), executor.Submit(context.Background(), ex, self, struct{}{}))
+	})
+}
+
+// coldBoth measures from nothing to a result of each worker.
+func coldBoth(n int) (float64, error) { return cold(n, bothMeet) }
+
+func cold(n int, firstResults func(executor.Executor) ([]int, error)) (float64, error) {
 	total := time.Duration(0)
 	for range n {
 		begin := time.Now()
 		ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
-		_, err := bothMeet(ex)
+		_, err := firstResults(ex)
 		total += time.Since(begin)
 		_ = ex.Close()
 		if err != nil {

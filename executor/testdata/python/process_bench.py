@@ -127,18 +127,26 @@ def both_meet(ex):
     return [f.result() for f in futures]
 
 
-def cold(n):
+def cold(n, first_results, workers):
     def work():
         ex = new_executor()
-        return ex, both_meet(ex)
+        return ex, first_results(ex)
 
     total = 0
     for _ in range(n):
         spent, (ex, pids) = timed(1, work)
-        check(len(set(pids)), WORKERS)
+        check(len(set(pids)), workers)
         ex.shutdown()
         total += spent
     return total / n
+
+
+def cold_first(n):
+    return cold(n, lambda ex: [ex.submit(os.getpid).result()], 1)
+
+
+def cold_both(n):
+    return cold(n, both_meet, WORKERS)
 
 
 def idle_memory(n):
@@ -155,7 +163,7 @@ def pss(pid):
 
 
 if __name__ == "__main__":
-    works = {f.__name__: f for f in (submit, one, map_numbers, map_tuples, map_dicts, big_argument, big_both, cold, idle_memory)}
+    works = {f.__name__: f for f in (submit, one, map_numbers, map_tuples, map_dicts, big_argument, big_both, cold_first, cold_both, idle_memory)}
     for line in sys.stdin:
         work, n = line.split()
         print(works[work](int(n)), flush=True)
