@@ -8,20 +8,37 @@ import (
 
 // chunk is a call of a function for several items.
 type chunk[In, Out any] struct {
-	Future[[]outcome[Out]] // of as many as there are items, also if the call fails
-	fn                     Func[In, Out]
-	in                     []In
+	Future[chunkResults[Out]] // of as many as there are items, also if the call fails
+	fn                    Func[In, Out]
+	in                    []In
 }
 
-// outcome is what came of one item.
-type outcome[Out any] struct {
-	value Out
-	err   error
+// chunkResults are what came of the items of a chunk. That few fail spares memory for
+// errors, which the garbage collector would look at.
+type chunkResults[Out any] struct {
+	values []Out
+	errs   []error // nil if none has failed
 }
 
-func submitChunk[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in []In) *Future[[]outcome[Out]] {
+// fail keeps the error of item i.
+func (o *chunkResults[Out]) fail(i int, err error) {
+	if o.errs == nil {
+		o.errs = make([]error, len(o.values))
+	}
+	o.errs[i] = err
+}
+
+// err returns the error of item i, if it has failed.
+func (o *chunkResults[Out]) err(i int) error {
+	if o.errs == nil {
+		return nil
+	}
+	return o.errs[i]
+}
+
+func submitChunk[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in []In) *Future[chunkResults[Out]] {
 	k := &chunk[In, Out]{fn: fn, in: in}
-	k.value = make([]outcome[Out], len(in))
+	k.value.values = make([]Out, len(in))
 	submit(ctx, ex, k, &k.call, false)
 	return &k.Future
 }
@@ -37,12 +54,15 @@ func (k *chunk[In, Out]) run(ctx context.Context) {
 func (k *chunk[In, Out]) runFrom(ctx context.Context, i int) {
 	defer func() {
 		if i < len(k.in) {
-			k.value[i].err = caught(recover())
+			k.value.fail(i, caught(recover()))
 			k.runFrom(ctx, i+1)
 		}
 	}()
 	for ; i < len(k.in); i++ {
-		k.value[i].value, k.value[i].err = k.fn(ctx, k.in[i])
+		var err error
+		if k.value.values[i], err = k.fn(ctx, k.in[i]); err != nil {
+			k.value.fail(i, err)
+		}
 	}
 }
 
@@ -52,7 +72,7 @@ func (k *chunk[In, Out]) name() string { return funcName(k.fn) }
 // encode leaves out the items that cannot be encoded: they have failed already.
 func (k *chunk[In, Out]) encode() (parcel, error) {
 	p, err := encodeMany(k.fn, k.in, math.MaxInt, func(i int, err error) (goOn bool) {
-		k.value[i].err = err
+		k.value.fail(i, err)
 		return true
 	})
 	if err == nil && p.n == 0 {
@@ -62,14 +82,29 @@ func (k *chunk[In, Out]) encode() (parcel, error) {
 }
 
 func (k *chunk[In, Out]) complete(r result) {
+	if k.value.errs != nil {
+		k.completeRest(r)
+		return
+	}
+	n, err := decodeMany(k.fn, r, k.value.values, k.value.fail)
+	if err == nil && n < len(k.value.values) {
+		err = errMalformed(k.name())
+	}
+	if err != nil {
+		k.call.fail(err)
+	}
+}
+
+// completeRest is complete for a chunk of which only some items were encoded.
+func (k *chunk[In, Out]) completeRest(r result) {
 	var sent []int
-	for i := range k.value {
-		if k.value[i].err == nil {
+	for i, err := range k.value.errs {
+		if err == nil {
 			sent = append(sent, i)
 		}
 	}
 	out := make([]Out, len(sent))
-	n, err := decodeMany(k.fn, r, out, func(i int, err error) { k.value[sent[i]].err = err })
+	n, err := decodeMany(k.fn, r, out, func(i int, err error) { k.value.errs[sent[i]] = err })
 	if err == nil && n < len(sent) {
 		err = errMalformed(k.name())
 	}
@@ -78,15 +113,19 @@ func (k *chunk[In, Out]) complete(r result) {
 		return
 	}
 	for i, value := range out {
-		k.value[sent[i]].value = value
+		k.value.values[sent[i]] = value
 	}
 }
 
 // chunks returns the items of in, n together.
 func chunks[In any](in iter.Seq[In], n int) iter.Seq[[]In] {
+	const most = 1024 // items that there is memory for before they have come
 	return func(yield func([]In) bool) {
 		var items []In
 		for item := range in {
+			if items == nil {
+				items = make([]In, 0, min(n, most))
+			}
 			items = append(items, item)
 			if len(items) == n {
 				if !yield(items) {

@@ -117,9 +117,9 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in ite
 			slide(ctx, newWindow[Out](o.unordered), buffer, in, one, each, last)
 			return
 		}
-		some := func(items []In) *Future[[]outcome[Out]] { return submitChunk(ctx, ex, fn, items) }
-		each := func(f *Future[[]outcome[Out]]) bool { return yieldOutcomes(f, yield) }
-		slide(ctx, newWindow[[]outcome[Out]](o.unordered), max(1, buffer/o.chunk), chunks(in, o.chunk), some, each, last)
+		some := func(items []In) *Future[chunkResults[Out]] { return submitChunk(ctx, ex, fn, items) }
+		each := func(f *Future[chunkResults[Out]]) bool { return yieldOutcomes(f, yield) }
+		slide(ctx, newWindow[chunkResults[Out]](o.unordered), max(1, buffer/o.chunk), chunks(in, o.chunk), some, each, last)
 	}
 }
 
@@ -203,17 +203,19 @@ func abandon[Out any](ctx context.Context, w window[Out]) {
 
 // yieldOutcomes yields what came of the items of a chunk. If the chunk failed as
 // a whole, because its worker died, so did each item.
-func yieldOutcomes[Out any](f *Future[[]outcome[Out]], yield func(Out, error) bool) bool {
+func yieldOutcomes[Out any](f *Future[chunkResults[Out]], yield func(Out, error) bool) bool {
 	err := f.err()
 	if err != nil && f.call.isTurnedAway() {
 		var none Out
 		return yield(none, err)
 	}
-	for _, o := range f.value {
+	for i, value := range f.value.values {
+		itemErr := f.value.err(i)
 		if err != nil {
-			o = outcome[Out]{err: err}
+			var none Out
+			value, itemErr = none, err
 		}
-		if !yield(o.value, o.err) {
+		if !yield(value, itemErr) {
 			return false
 		}
 	}

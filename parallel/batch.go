@@ -1,0 +1,134 @@
+package parallel
+
+import (
+	"context"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofutures/futures/executor"
+)
+
+// batch is calls that go to a worker together.
+type batch[Out any] struct {
+	first   int // the index of its first call
+	calls   []Call[Out]
+	values  []Out
+	errs    []error // nil if none has failed: most have not, and memory without pointers costs the garbage collector nothing
+	sent    time.Time
+	hasExit atomic.Bool // a function has ended the goroutine, with all outcomes there
+
+	call  [1]Call[Out] // what most batches need
+	value [1]Out
+}
+
+// newBatch returns a batch, whose calls nobody else must have.
+func newBatch[Out any](first int, calls []Call[Out]) *batch[Out] {
+	b := &batch[Out]{first: first}
+	if len(calls) == 1 {
+		b.call[0] = calls[0]
+		b.calls, b.values = b.call[:], b.value[:]
+	} else {
+		b.calls, b.values = calls, make([]Out, len(calls))
+	}
+	return b
+}
+
+// keep keeps what came of call i.
+func (b *batch[Out]) keep(i int, value Out, err error) {
+	b.values[i] = value
+	if err == nil {
+		return
+	}
+	if b.errs == nil {
+		b.errs = make([]error, len(b.calls))
+	}
+	b.errs[i] = err
+}
+
+// err returns the error of call i, if it has failed.
+func (b *batch[Out]) err(i int) error {
+	if b.errs == nil {
+		return nil
+	}
+	return b.errs[i]
+}
+
+// failed returns how many of its calls have.
+func (b *batch[Out]) failed() (n int) {
+	for _, err := range b.errs {
+		if err != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// run makes the calls here.
+func (b *batch[Out]) run(ctx context.Context, timeout time.Duration) {
+	hasReturned := false
+	defer func() { b.hasExit.Store(!hasReturned) }()
+	b.runFrom(ctx, 0, timeout)
+	hasReturned = true
+}
+
+// runFrom makes the calls from i on. One that panics or ends the goroutine has an
+// outcome like any other: the deferred function goes on with the next.
+func (b *batch[Out]) runFrom(ctx context.Context, i int, timeout time.Duration) {
+	hasReturned := false
+	defer func() {
+		if hasReturned {
+			return
+		}
+		err := executor.ErrGoexit
+		if v := recover(); v != nil {
+			err = &executor.PanicError{Value: v, Stack: debug.Stack()}
+		}
+		var none Out
+		b.keep(i, none, err)
+		b.runFrom(ctx, i+1, timeout)
+	}()
+	for ; i < len(b.calls); i++ {
+		value, err := makeHere(ctx, b.calls[i], timeout)
+		b.keep(i, value, err)
+	}
+	hasReturned = true
+}
+
+func makeHere[Out any](ctx context.Context, c Call[Out], timeout time.Duration) (value Out, err error) {
+	switch {
+	case c.body == nil:
+		return value, errNilFunc
+	case timeout > 0:
+		return runTimed(ctx, c, timeout)
+	}
+	return c.body.run(ctx)
+}
+
+// send makes the calls on ex, neighbours of the same function together; with a
+// timeout, a batch is one call.
+func (b *batch[Out]) send(ctx context.Context, ex executor.Executor, timeout time.Duration) {
+	for i := 0; i < len(b.calls); {
+		j := i + 1
+		for j < len(b.calls) && b.calls[i].body != nil && b.calls[i].body.isLike(b.calls[j].body) {
+			j++
+		}
+		if first := i; j > i+1 {
+			b.calls[i].body.sendAll(ctx, ex, b.calls[i:j], func(k int, value Out, err error) { b.keep(first+k, value, err) })
+		} else {
+			value, err := makeThere(ctx, ex, b.calls[i], timeout)
+			b.keep(i, value, err)
+		}
+		i = j
+	}
+}
+
+func makeThere[Out any](ctx context.Context, ex executor.Executor, c Call[Out], timeout time.Duration) (value Out, err error) {
+	switch {
+	case c.body == nil:
+		return value, errNilFunc
+	case timeout > 0:
+		return sendTimed(ctx, ex, c, timeout)
+	}
+	return c.body.submit(ctx, ex).Result(context.WithoutCancel(ctx))
+}

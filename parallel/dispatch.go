@@ -1,0 +1,245 @@
+package parallel
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math"
+	"time"
+
+	"github.com/gofutures/futures/executor"
+)
+
+// plan is what a [Jobs] comes to where it is used.
+type plan struct {
+	Jobs
+	ctx   context.Context   // for the calls
+	n     int               // calls at once
+	ex    executor.Executor // makes the calls
+	here  bool              // in this process
+	ahead int               // batches that are under way; math.MaxInt: all
+	close func()            // ends ex, if it was opened for this run
+}
+
+// plan settles what j leaves open, and opens the backend.
+func (j Jobs) plan(ctx context.Context) (*plan, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
+	j = j.or(configOf(ctx))
+	if err := j.check(); err != nil {
+		return nil, err
+	}
+	if j.N == 0 {
+		j.N = 1
+		if j.Executor != nil {
+			j.N = either(j.Executor.Workers(), CPUCount())
+		}
+	}
+	l := levelOf(ctx)
+	n, err := l.effective(j.N)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{Jobs: j, n: n, ex: j.Executor, close: func() {}}
+	switch {
+	case p.ex != nil:
+		if w := p.ex.Workers(); w > 0 {
+			p.n = min(p.n, w)
+		}
+	case n == 1:
+		p.ex = &executor.Sequential{}
+	default:
+		if p.ex, p.close, err = openBackend(either(j.Backend, "threads"), n, l); err != nil {
+			return nil, err
+		}
+	}
+	p.ctx, p.here = l.enter(ctx, p.n), isHere(p.ex)
+	if _, ok := p.ex.(*executor.Sequential); ok {
+		p.n = 1
+	}
+	p.settle()
+	return p, nil
+}
+
+// settle says how many calls are under way, in batches of which length.
+func (p *plan) settle() {
+	if p.Timeout > 0 {
+		p.BatchSize = 1 // its worker process may be killed
+	}
+	switch {
+	case p.n == 1 && p.here:
+		p.PreDispatch, p.ahead = PreDispatchAll, 1
+		return
+	case p.PreDispatch == 0:
+		p.PreDispatch = 2 * p.n
+	}
+	p.ahead = p.batchesOf(p.PreDispatch)
+	if w := p.ex.Workers(); w == 0 || w > p.n { // it would make all of them at once
+		p.ahead = min(p.ahead, p.n)
+	}
+}
+
+// batchesOf returns into how many batches the first calls are cut.
+func (p *plan) batchesOf(calls int) (batches int) {
+	if calls == PreDispatchAll {
+		return math.MaxInt
+	}
+	for calls > 0 {
+		slice := min(calls, max(1, p.BatchSize)*p.n)
+		size := max(1, slice/p.n)
+		batches += (slice + size - 1) / size
+		calls -= slice
+	}
+	return batches
+}
+
+// isPlain reports whether MapSlice does all that is asked for.
+func (p *plan) isPlain() bool {
+	return p.Verbose == 0 && p.Progress == nil && p.Timeout == 0 && p.OnError.kind == stopAtFirst &&
+		p.BatchSize == 0 && (p.n == 1 && p.here || p.n == p.ex.Workers())
+}
+
+// dispatcher makes the calls of one run. It belongs to the goroutine that takes the
+// batches, which pulls the source too.
+type dispatcher[Out any] struct {
+	*plan
+	report *report
+	sizer  sizer
+	out    map[*batch[Out]]struct{} // batches that are under way
+	stops  bool                     // no more calls are taken
+}
+
+func newDispatcher[Out any](p *plan, total int) *dispatcher[Out] {
+	d := &dispatcher[Out]{plan: p, report: newReport(p.Jobs, max(0, p.PreDispatch), total), out: map[*batch[Out]]struct{}{}}
+	// Where nothing is sent, a batch gains nothing.
+	d.sizer = sizer{isFixed: p.BatchSize > 0 || p.here, size: max(1, p.BatchSize), report: d.report}
+	return d
+}
+
+// ended yields the batches that have ended: in order, or as they come. The last may
+// be an error instead, if ctx has ended or the executor makes no calls any more.
+func (d *dispatcher[Out]) ended(calls iter.Seq[Call[Out]], opts ...executor.MapOption) iter.Seq2[*batch[Out], error] {
+	do, ex := d.makeHere, d.ex
+	if !d.here {
+		do, ex = d.makeThere, new(executor.ThreadPerTask) // goroutines that wait
+	}
+	return func(yield func(*batch[Out], error) bool) {
+		d.report.begin(joblibName(d.ex), d.n)
+		for b, err := range executor.Map(d.ctx, ex, do, d.batches(calls), append(opts, executor.Buffer(d.ahead))...) {
+			if err != nil {
+				if b = d.exited(err); b == nil {
+					yield(nil, err)
+					return
+				}
+			}
+			delete(d.out, b)
+			d.sizer.ended(len(b.calls), time.Since(b.sent))
+			d.report.end(len(b.calls), b.failed())
+			if err := d.end(b); err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (d *dispatcher[Out]) makeHere(ctx context.Context, b *batch[Out]) (*batch[Out], error) {
+	b.run(ctx, d.Timeout)
+	return b, nil
+}
+
+func (d *dispatcher[Out]) makeThere(ctx context.Context, b *batch[Out]) (*batch[Out], error) {
+	b.send(ctx, d.ex, d.Timeout)
+	return b, nil
+}
+
+// exited returns a batch in which a function has ended its goroutine, which is all
+// that the executor knows of it: the first one, if there are some.
+func (d *dispatcher[Out]) exited(err error) *batch[Out] {
+	if !errors.Is(err, executor.ErrGoexit) {
+		return nil
+	}
+	var first *batch[Out]
+	for b := range d.out {
+		if b.hasExit.Load() && (first == nil || b.first < first.first) {
+			first = b
+		}
+	}
+	return first
+}
+
+// end returns why no more calls can be made, if a batch says so.
+func (d *dispatcher[Out]) end(b *batch[Out]) error {
+	if d.here {
+		return nil
+	}
+	for _, err := range b.errs {
+		if err != nil && isEnd(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// batches cuts the calls into batches, by joblib's rules: so many calls are taken
+// that there is a batch for each worker, and the last ones are cut smaller. But
+// while a batch is one call, none waits for another.
+func (d *dispatcher[Out]) batches(calls iter.Seq[Call[Out]]) iter.Seq[*batch[Out]] {
+	return func(yield func(*batch[Out]) bool) {
+		index, taken := 0, 0
+		var slice []Call[Out]
+		send := func(size int) (goOn bool) {
+			for len(slice) > 0 && !d.stops {
+				n := min(size, len(slice))
+				b := newBatch(index, slice[:n:n])
+				index, slice = index+n, slice[n:]
+				b.sent = time.Now()
+				d.out[b] = struct{}{}
+				d.report.send(n)
+				if !yield(b) {
+					return false
+				}
+				d.sizer.next() // joblib looks at each batch that it sends
+			}
+			slice = nil
+			return !d.stops
+		}
+		want := d.want(taken)
+		for c := range calls {
+			if d.stops {
+				return
+			}
+			if slice == nil {
+				slice = make([]Call[Out], 0, min(want, 1024))
+			}
+			slice = append(slice, c)
+			if taken++; len(slice) < want {
+				continue
+			}
+			if !send(max(1, len(slice)/d.n)) {
+				return
+			}
+			want = d.want(taken)
+		}
+		if send(max(1, len(slice)/(10*d.n))) {
+			d.report.noMore()
+		}
+	}
+}
+
+// want returns how many calls are to be taken at once when some were.
+func (d *dispatcher[Out]) want(taken int) int {
+	size := d.sizer.size
+	if size == 1 {
+		return 1
+	}
+	n := size * d.n
+	if first := d.PreDispatch - taken; first > 0 { // joblib takes these apart from the others
+		n = min(n, first)
+	}
+	return n
+}

@@ -1,0 +1,39 @@
+// Package parallel has the loop of Python's joblib: calls made side by side, with
+// one number that says how many at once.
+//
+//	// Parallel(n_jobs=4)(delayed(shrink)(p) for p in pictures)
+//	sizes, err := parallel.Map(ctx, 4, shrink, pictures)
+//
+// The number is joblib's: 1 makes one call after another, -1 uses all CPUs, -2 all
+// but one, and 0 is an error. [Parallel] takes calls of different functions, made
+// with [Delayed]; [Run] and [Stream] take a [Jobs], which has the options: what
+// runs the calls, a timeout for each, what happens after an error, and reports of
+// progress. [WithConfig] sets them for a whole part of a program.
+//
+// It is a thin layer over package executor, whose promises hold. By default, calls
+// run on goroutines; Jobs{Backend: "processes"} runs them in worker processes,
+// Jobs{Executor: ex} wherever ex does.
+//
+// # Parallel inside Parallel
+//
+// The levels share the CPUs. A call of a Parallel with 4 jobs on 8 CPUs may use 2
+// of them: there, -1 means 2, and no number means more. When one is left, the
+// inner calls are made one after another. So nesting never starts more goroutines
+// or processes than the outermost level asked for. In goroutines, the ctx that a
+// call is given says what it may use: hand it on. In worker processes, it is
+// GOMAXPROCS.
+//
+// # What differs from Python
+//
+//   - Timeout is for each call, from its start; joblib's begins when the result is
+//     waited for, and its end aborts all. It holds with one job, too.
+//   - The error that stops a run is that of the lowest index. joblib raises the
+//     first one to arrive in time, and kills what runs.
+//   - [Stream] is lazy: it is at most PreDispatch calls ahead of what was taken.
+//     joblib's generator runs everything at once.
+//   - PreDispatch is a number; there is no text that is evaluated.
+//   - A Parallel may run while another does.
+//   - What joblib prints with verbose is printed here too, line by line.
+//
+// With Go 1.27, Run and Stream are methods of Jobs too.
+package parallel

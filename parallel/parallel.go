@@ -1,0 +1,228 @@
+package parallel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/gofutures/futures/executor"
+)
+
+// Parallel makes the calls, n at once, and returns the results in order:
+// Parallel(n_jobs=n)(calls). n is joblib's: 1 makes one after another, -1 uses all
+// CPUs, 0 is an error; see [EffectiveJobs]. If calls fail, it returns nil and the
+// error of the lowest index: calls behind it are cancelled, calls before it
+// finished. For anything else, there is [Run].
+func Parallel[Out any](ctx context.Context, n int, calls ...Call[Out]) ([]Out, error) {
+	if n == 0 {
+		return nil, errZero()
+	}
+	return run(ctx, Jobs{N: n}, slices.Values(calls), len(calls))
+}
+
+func errZero() error {
+	_, err := EffectiveJobs(0)
+	return err
+}
+
+// Map calls fn for each element of in, n at once, and returns the results in order:
+// Parallel(n_jobs=n)(delayed(fn)(x) for x in in). It is as fast as
+// [executor.MapSlice], which it is, unless the ctx's configuration asks for more.
+// n and errors are as for [Parallel].
+func Map[In, Out any](ctx context.Context, n int, fn executor.Func[In, Out], in []In) ([]Out, error) {
+	if n == 0 {
+		return nil, errZero()
+	}
+	p, err := Jobs{N: n}.plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	if p.isPlain() {
+		return executor.MapSlice(p.ctx, p.ex, fn, in)
+	}
+	calls := func(yield func(Call[Out]) bool) {
+		for _, x := range in {
+			if !yield(Delayed(fn, x)) {
+				return
+			}
+		}
+	}
+	return collect(p, calls, len(in))
+}
+
+// Run makes the calls as j says, and returns the results in order: Parallel(...)(calls).
+// The source is pulled on this goroutine, at most PreDispatch calls ahead.
+//
+// If ctx ends, the error matches ctx's. Run returns when the calls that run have
+// returned.
+func Run[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) ([]Out, error) {
+	return run(ctx, j, calls, 0)
+}
+
+func run[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]], total int) ([]Out, error) {
+	p, err := planOf(ctx, j, calls)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	return collect(p, calls, total)
+}
+
+// planOf is Jobs.plan for calls.
+func planOf[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) (*plan, error) {
+	if calls == nil {
+		return nil, errors.New("parallel: nil iterator of calls")
+	}
+	p, err := j.plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p.OnError.kind == useDefault {
+		if _, ok := p.OnError.value.(Out); !ok {
+			p.close()
+			var out Out
+			return nil, fmt.Errorf("parallel: UseDefault(%v) is a %[1]T; the calls return a %T", p.OnError.value, out)
+		}
+	}
+	return p, nil
+}
+
+// collect makes the calls and keeps their results.
+func collect[Out any](p *plan, calls iter.Seq[Call[Out]], total int) ([]Out, error) {
+	d := newDispatcher[Out](p, total)
+	r := results[Out]{policy: p.OnError, out: make([]Out, 0, total)}
+	for b, err := range d.ended(calls, executor.Unordered()) {
+		if err != nil && r.first != nil {
+			return nil, r.first.Err
+		} else if err != nil {
+			return nil, err
+		}
+		r.keep(b)
+		if r.first == nil {
+			continue
+		}
+		d.stops = true // what is behind it need not begin
+		if r.isWhole(r.first.Index) {
+			return nil, r.first.Err
+		}
+	}
+	d.report.finish()
+	return r.out, r.error()
+}
+
+// results are what came of the calls of a run so far.
+type results[Out any] struct {
+	policy Policy
+	out    []Out
+	isHere []bool // for each of out, or what is to be there
+	whole  int    // all before that are here
+	errs   map[int]error
+	first  *executor.ItemError // that stops the run
+}
+
+// keep takes a batch that has ended.
+func (r *results[Out]) keep(b *batch[Out]) {
+	if more := b.first + len(b.calls) - len(r.out); more > 0 {
+		r.out, r.isHere = append(r.out, make([]Out, more)...), append(r.isHere, make([]bool, more)...)
+	}
+	copy(r.out[b.first:], b.values)
+	for i := range b.values {
+		r.isHere[b.first+i] = true
+		if err := b.err(i); err != nil {
+			r.fail(b.first+i, err)
+		}
+	}
+}
+
+func (r *results[Out]) fail(at int, err error) {
+	switch r.policy.kind {
+	case useDefault:
+		r.out[at] = r.policy.value.(Out)
+	case collectErrors:
+		if r.errs == nil {
+			r.errs = map[int]error{}
+		}
+		r.errs[at] = err
+	default:
+		if r.first == nil || at < r.first.Index {
+			r.first = &executor.ItemError{Index: at, Err: err}
+		}
+	}
+}
+
+// isWhole reports whether all before an index are here.
+func (r *results[Out]) isWhole(index int) bool {
+	for r.whole < index && r.isHere[r.whole] {
+		r.whole++
+	}
+	return r.whole >= index
+}
+
+// error returns the errors that were collected.
+func (r *results[Out]) error() error {
+	if len(r.errs) == 0 {
+		return nil
+	}
+	var errs executor.ItemErrors
+	for at := range r.out {
+		if err := r.errs[at]; err != nil {
+			errs = append(errs, &executor.ItemError{Index: at, Err: err})
+		}
+	}
+	return errs
+}
+
+// Stream makes the calls as j says, and yields the results in order as they are
+// there: return_as="generator". It is lazy: nothing runs until it is ranged over,
+// and then at most PreDispatch calls are ahead of what was yielded, so calls may be
+// infinite. Each range over it is a run of its own.
+//
+//	for size, err := range parallel.Stream(ctx, parallel.Jobs{N: 4}, calls) {
+//
+// With [StopAtFirst], the first error in order is the last that is yielded. With
+// [CollectErrors], each call yields its result or its error, and the iteration goes
+// on; with [UseDefault], its result or v.
+//
+// Leaving the loop cancels what has not started, ends the ctx of what runs and
+// waits until that has returned.
+func Stream[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) iter.Seq2[Out, error] {
+	return stream(ctx, j, calls)
+}
+
+// StreamUnordered is [Stream] in whatever order the results come:
+// return_as="generator_unordered".
+func StreamUnordered[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) iter.Seq2[Out, error] {
+	return stream(ctx, j, calls, executor.Unordered())
+}
+
+func stream[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]], opts ...executor.MapOption) iter.Seq2[Out, error] {
+	return func(yield func(Out, error) bool) {
+		var none Out
+		p, err := planOf(ctx, j, calls)
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		defer p.close()
+		d := newDispatcher[Out](p, 0)
+		for b, err := range d.ended(calls, opts...) {
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			for i, value := range b.values {
+				err := b.err(i)
+				if err != nil && p.OnError.kind == useDefault {
+					value, err = p.OnError.value.(Out), nil
+				}
+				if !yield(value, err) || err != nil && p.OnError.kind == stopAtFirst {
+					return
+				}
+			}
+		}
+		d.report.finish()
+	}
+}
