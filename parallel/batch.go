@@ -106,21 +106,36 @@ func makeHere[Out any](ctx context.Context, c Call[Out], timeout time.Duration) 
 }
 
 // send makes the calls on ex, neighbours of the same function together; with a
-// timeout, a batch is one call.
-func (b *batch[Out]) send(ctx context.Context, ex executor.Executor, timeout time.Duration) {
+// timeout, a batch is one call. If an error ends it all, it need not be known
+// which of the calls in a batch has failed: that is the first one then.
+func (b *batch[Out]) send(ctx context.Context, ex executor.Executor, timeout time.Duration, endsAll bool) {
 	for i := 0; i < len(b.calls); {
-		j := i + 1
-		for j < len(b.calls) && b.calls[i].body != nil && b.calls[i].body.isLike(b.calls[j].body) {
-			j++
-		}
-		if first := i; j > i+1 {
-			b.calls[i].body.sendAll(ctx, ex, b.calls[i:j], func(k int, value Out, err error) { b.keep(first+k, value, err) })
-		} else {
-			value, err := makeThere(ctx, ex, b.calls[i], timeout)
+		c := b.calls[i]
+		n := b.alike(i)
+		switch first := i; {
+		case n == 1:
+			value, err := makeThere(ctx, ex, c, timeout)
 			b.keep(i, value, err)
+		case n == len(b.calls) && endsAll:
+			if values, err := c.body.sendAll(ctx, ex, b.calls); err == nil {
+				b.values = values
+			} else {
+				b.keep(0, b.values[0], err)
+			}
+		default:
+			c.body.sendEach(ctx, ex, b.calls[i:i+n], func(k int, value Out, err error) { b.keep(first+k, value, err) })
 		}
-		i = j
+		i += n
 	}
+}
+
+// alike returns how many calls from i on have the same function.
+func (b *batch[Out]) alike(i int) int {
+	n := 1
+	for first := b.calls[i].body; first != nil && i+n < len(b.calls) && first.isLike(b.calls[i+n].body); {
+		n++
+	}
+	return n
 }
 
 func makeThere[Out any](ctx context.Context, ex executor.Executor, c Call[Out], timeout time.Duration) (value Out, err error) {

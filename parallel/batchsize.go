@@ -39,13 +39,25 @@ func (s *sizer) next() int {
 // ideal returns the size of a batch that takes shortBatch.
 func (s *sizer) ideal() int { return int(float64(s.size) * shortBatch / s.smoothed) }
 
-// ended tells how long a batch took from when it was sent.
-func (s *sizer) ended(size int, took time.Duration) {
-	switch {
-	case size != s.size:
-	case s.smoothed == 0:
-		s.smoothed = took.Seconds()
-	default:
-		s.smoothed = 0.8*s.smoothed + 0.2*took.Seconds()
+// sent is for a batch that is sent: it keeps when, if anybody asks.
+func (s *sizer) sent(at *time.Time) {
+	if !s.isFixed {
+		*at = time.Now()
+	}
+}
+
+// ended is for a batch of a size that was sent at some time.
+func (s *sizer) ended(size int, sent time.Time) {
+	if !s.isFixed && size == s.size {
+		s.took(time.Since(sent))
+	}
+}
+
+// took keeps how long a batch of this size has taken.
+func (s *sizer) took(d time.Duration) {
+	if s.smoothed == 0 {
+		s.smoothed = d.Seconds()
+	} else {
+		s.smoothed = 0.8*s.smoothed + 0.2*d.Seconds()
 	}
 }

@@ -27,8 +27,11 @@ var errNilFunc = errors.New("parallel: the zero Call, or Delayed of a nil functi
 type body[Out any] interface {
 	run(ctx context.Context) (Out, error)
 	submit(ctx context.Context, ex executor.Executor) *executor.Future[Out]
-	isLike(other body[Out]) bool                                                                      // has the same function
-	sendAll(ctx context.Context, ex executor.Executor, calls []Call[Out], keep func(int, Out, error)) // calls that are alike
+	isLike(other body[Out]) bool // has the same function
+
+	// Calls that are alike go together: each with its outcome, or all or nothing.
+	sendEach(ctx context.Context, ex executor.Executor, calls []Call[Out], keep func(int, Out, error))
+	sendAll(ctx context.Context, ex executor.Executor, calls []Call[Out]) ([]Out, error)
 }
 
 type delayed[In, Out any] struct {
@@ -49,12 +52,16 @@ func (d *delayed[In, Out]) isLike(other body[Out]) bool {
 	return ok && *(*unsafe.Pointer)(unsafe.Pointer(&d.fn)) == *(*unsafe.Pointer)(unsafe.Pointer(&o.fn))
 }
 
-// sendAll makes calls in one chunk.
-func (d *delayed[In, Out]) sendAll(ctx context.Context, ex executor.Executor, calls []Call[Out], keep func(int, Out, error)) {
+func (d *delayed[In, Out]) arguments(calls []Call[Out]) []In {
 	in := make([]In, len(calls))
 	for i, c := range calls {
 		in[i] = c.body.(*delayed[In, Out]).in
 	}
+	return in
+}
+
+func (d *delayed[In, Out]) sendEach(ctx context.Context, ex executor.Executor, calls []Call[Out], keep func(int, Out, error)) {
+	in := d.arguments(calls)
 	i := 0
 	var last error
 	for value, err := range executor.Map(ctx, ex, d.fn, slices.Values(in), executor.ChunkSize(len(in)), executor.Buffer(len(in))) {
@@ -65,4 +72,8 @@ func (d *delayed[In, Out]) sendAll(ctx context.Context, ex executor.Executor, ca
 		var none Out
 		keep(i, none, last)
 	}
+}
+
+func (d *delayed[In, Out]) sendAll(ctx context.Context, ex executor.Executor, calls []Call[Out]) ([]Out, error) {
+	return executor.MapSlice(ctx, ex, d.fn, d.arguments(calls), executor.ChunkSize(len(calls)))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"math"
-	"time"
 
 	"github.com/gofutures/futures/executor"
 )
@@ -108,6 +107,7 @@ type dispatcher[Out any] struct {
 	sizer  sizer
 	out    map[*batch[Out]]struct{} // batches that are under way
 	stops  bool                     // no more calls are taken
+	whole  bool                     // an error ends all, and there is no result then
 }
 
 func newDispatcher[Out any](p *plan, total int) *dispatcher[Out] {
@@ -134,7 +134,7 @@ func (d *dispatcher[Out]) ended(calls iter.Seq[Call[Out]], opts ...executor.MapO
 				}
 			}
 			delete(d.out, b)
-			d.sizer.ended(len(b.calls), time.Since(b.sent))
+			d.sizer.ended(len(b.calls), b.sent)
 			d.report.end(len(b.calls), b.failed())
 			if err := d.end(b); err != nil {
 				yield(nil, err)
@@ -153,7 +153,7 @@ func (d *dispatcher[Out]) makeHere(ctx context.Context, b *batch[Out]) (*batch[O
 }
 
 func (d *dispatcher[Out]) makeThere(ctx context.Context, b *batch[Out]) (*batch[Out], error) {
-	b.send(ctx, d.ex, d.Timeout)
+	b.send(ctx, d.ex, d.Timeout, d.whole)
 	return b, nil
 }
 
@@ -197,7 +197,7 @@ func (d *dispatcher[Out]) batches(calls iter.Seq[Call[Out]]) iter.Seq[*batch[Out
 				n := min(size, len(slice))
 				b := newBatch(index, slice[:n:n])
 				index, slice = index+n, slice[n:]
-				b.sent = time.Now()
+				d.sizer.sent(&b.sent)
 				d.out[b] = struct{}{}
 				d.report.send(n)
 				if !yield(b) {
@@ -214,7 +214,7 @@ func (d *dispatcher[Out]) batches(calls iter.Seq[Call[Out]]) iter.Seq[*batch[Out
 				return
 			}
 			if slice == nil {
-				slice = make([]Call[Out], 0, min(want, 1024))
+				slice = make([]Call[Out], 0, min(want, mostAtOnce))
 			}
 			slice = append(slice, c)
 			if taken++; len(slice) < want {
@@ -230,6 +230,9 @@ func (d *dispatcher[Out]) batches(calls iter.Seq[Call[Out]]) iter.Seq[*batch[Out
 		}
 	}
 }
+
+// mostAtOnce is for how many calls there is memory before they have come.
+const mostAtOnce = 1 << 16
 
 // want returns how many calls are to be taken at once when some were.
 func (d *dispatcher[Out]) want(taken int) int {

@@ -93,6 +93,7 @@ func planOf[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) (*p
 // collect makes the calls and keeps their results.
 func collect[Out any](p *plan, calls iter.Seq[Call[Out]], total int) ([]Out, error) {
 	d := newDispatcher[Out](p, total)
+	d.whole = p.OnError.kind == stopAtFirst
 	r := results[Out]{policy: p.OnError, out: make([]Out, 0, total)}
 	for b, err := range d.ended(calls, executor.Unordered()) {
 		if err != nil && r.first != nil {
