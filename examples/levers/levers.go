@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/parallel"
+	"github.com/gofutures/futures/pool"
 )
 
 // levers is the table: one lever is one line. The first is what the others are
@@ -21,6 +23,10 @@ var levers = []lever{
 	{"executor.ThreadPoolExecutor", on(func() closer { return &executor.ThreadPoolExecutor{} })},
 	{"executor.ThreadPerTask", on(func() closer { return &executor.ThreadPerTask{} })},
 	{"executor.ProcessPoolExecutor", on(func() closer { return &executor.ProcessPoolExecutor{} })},
+	{"pool.Threads", pooled(pool.Threads)},
+	{"pool.Processes", pooled(pool.Processes)},
+	{"parallel, threads", jobs("threads")},
+	{"parallel, processes", jobs("processes")},
 }
 
 // A function that runs in other processes is registered.
@@ -64,6 +70,32 @@ func on(open func() closer) func(context.Context, []string) reports {
 			defer ex.Close()
 			executor.Map(ctx, ex, parse, slices.Values(files), executor.Unordered())(yield)
 		}
+	}
+}
+
+// pooled returns a lever that parses files on a pool, bounded like the others.
+func pooled(open func(int) *pool.Pool) func(context.Context, []string) reports {
+	return func(ctx context.Context, files []string) reports {
+		return func(yield func(Report, error) bool) {
+			p := open(0)
+			defer p.Close()
+			pool.ImapUnordered(ctx, p, parse, slices.Values(files))(yield)
+		}
+	}
+}
+
+// jobs returns a lever that parses files with parallel. On processes, it sends as
+// many together as take a fifth of a second.
+func jobs(backend string) func(context.Context, []string) reports {
+	return func(ctx context.Context, files []string) reports {
+		calls := func(yield func(parallel.Call[Report]) bool) {
+			for _, path := range files {
+				if !yield(parallel.Delayed(parse, path)) {
+					return
+				}
+			}
+		}
+		return parallel.StreamUnordered(ctx, parallel.Jobs{N: -1, Backend: backend}, calls)
 	}
 }
 

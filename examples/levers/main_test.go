@@ -24,7 +24,7 @@ func TestCommandPrintsAnswerCostsAndFailures(t *testing.T) {
 		"files             8\n",
 		"failed          7\n",
 		"longest function  length 1, F (good.go:3)\n",
-		"All 5 levers gave the same answer.\n",
+		"All 9 levers gave the same answer.\n",
 		"7 failed (does not parse: 7):\n  bad0.go:1: does not parse: ",
 		"and 2 more; -v names them\n",
 	} {

@@ -21,7 +21,13 @@ var seeds = []seed{
 	{"submit and as_completed", submitWords},
 	{"Thread, start and join", startAndJoin},
 	{"wait for FIRST_COMPLETED", firstOfAll},
+	{"multiprocessing.pool.ThreadPool, map_async and apply", poolApply},
+	{"ThreadPool and imap", poolImap},
+	{"Parallel and delayed", parallelDelayed},
+	{"Parallel for a list", parallelMap},
 	{"ProcessPoolExecutor and map", mapInProcesses},
+	{"multiprocessing.Pool, map, close and join", poolMap},
+	{"Parallel as a generator", parallelStream},
 }
 
 // seed is a Python snippet in Go. It prints to out what the snippet prints.
