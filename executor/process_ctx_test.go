@@ -223,6 +223,7 @@ func TestCallThatDoesNotLookAtItsCtxKeepsItsResult(t *testing.T) {
 // CTX-05, CTX-03: a deadline that passes in the queue cancels; one that passes
 // while the call runs ends its ctx, and what it returns matches the deadline.
 func TestDeadlineOfAWorkersCall(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: never})
 	pidOf(t, ex) // a worker is there
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)

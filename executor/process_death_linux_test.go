@@ -1078,6 +1078,7 @@ func TestArgumentsThatCannotBeEncoded(t *testing.T) {
 // PROC-17: a worker that is stopped holds up its own call only, and that no
 // longer than its ctx and KillGrace.
 func TestStoppedWorker(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	log := inDir(t, "log")
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2, KillGrace: 100 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -1099,6 +1100,7 @@ func TestStoppedWorker(t *testing.T) {
 
 // PROC-17: Close and Shutdown end a worker that is stopped, idle or not.
 func TestStoppedWorkerDoesNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	t.Run("Close, idle", func(t *testing.T) {
 		ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: 100 * time.Millisecond})
 		pid := mustTell(t, do(ex, deed{Verb: "tell"})).PID

@@ -592,6 +592,7 @@ func TestSubmitThatWaitsForRoomIsLetGo(t *testing.T) {
 // D8, D18: a worker that is stopped cannot hold Close up for ever: Shutdown kills
 // it KillGrace after its ctx has ended.
 func TestShutdownEndsAWorkerThatIsStopped(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	if runtime.GOOS != "linux" {
 		t.Skip("it looks at /proc")
 	}
