@@ -52,7 +52,7 @@ type procJob struct {
 type procFunc struct{ a about }
 
 func (f *procFunc) call(context.Context, parcel, *result) {}
-func (f *procFunc) about() *about                              { return &f.a }
+func (f *procFunc) about() *about                         { return &f.a }
 
 var procFuncs = []*procFunc{{about{name: "tiny", index: 0}}, {about{name: "long", index: 1}}, {about{name: "moody", index: 2}}}
 
