@@ -9,8 +9,8 @@ import (
 // chunk is a call of a function for several items.
 type chunk[In, Out any] struct {
 	Future[chunkResults[Out]] // of as many as there are items, also if the call fails
-	fn                    Func[In, Out]
-	in                    []In
+	fn                        Func[In, Out]
+	in                        []In
 }
 
 // chunkResults are what came of the items of a chunk. That few fail spares memory for

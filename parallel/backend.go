@@ -14,8 +14,8 @@ import (
 // backends are what can make calls, by name.
 var backends = struct {
 	sync.Mutex
-	open map[string]opener
-}{open: map[string]opener{
+	open map[string]openFunc
+}{open: map[string]openFunc{
 	"sequential":      openSequential,
 	"threads":         openThreads,
 	"threading":       openThreads,
@@ -24,8 +24,8 @@ var backends = struct {
 	"multiprocessing": openProcesses,
 }}
 
-// opener returns what makes n calls at once, on a level.
-type opener func(n int, l level) (executor.Executor, error)
+// openFunc returns what makes n calls at once, on a level.
+type openFunc func(n int, l level) (executor.Executor, error)
 
 func openSequential(int, level) (executor.Executor, error) { return &executor.Sequential{}, nil }
 
@@ -54,13 +54,22 @@ func RegisterBackend(name string, open func(n int) (executor.Executor, error)) {
 	backends.open[name] = func(n int, _ level) (executor.Executor, error) { return open(n) }
 }
 
+// opener returns the function that opens the backend of that name.
+func opener(name string) (openFunc, error) {
+	backends.Lock()
+	defer backends.Unlock()
+	if open := backends.open[name]; open != nil {
+		return open, nil
+	}
+	names := slices.Sorted(maps.Keys(backends.open))
+	return nil, fmt.Errorf("parallel: there is no backend %q; there are %s", name, strings.Join(names, ", "))
+}
+
 // openBackend opens the backend of that name, and returns how to close it.
 func openBackend(name string, n int, l level) (executor.Executor, func(), error) {
-	backends.Lock()
-	open, names := backends.open[name], slices.Sorted(maps.Keys(backends.open))
-	backends.Unlock()
-	if open == nil {
-		return nil, nil, fmt.Errorf("parallel: there is no backend %q; there are %s", name, strings.Join(names, ", "))
+	open, err := opener(name)
+	if err != nil {
+		return nil, nil, err
 	}
 	ex, err := open(n, l)
 	if err != nil {

@@ -16,7 +16,9 @@ type batch[Out any] struct {
 	values  []Out
 	errs    []error // nil if none has failed: most have not, and memory without pointers costs the garbage collector nothing
 	sent    time.Time
-	hasExit atomic.Bool // a function has ended the goroutine, with all outcomes there
+	turn    <-chan struct{} // closed when the batch before it has gone to its process
+	hasTurn chan struct{}   // to be closed when this one has
+	hasExit atomic.Bool     // a function has ended the goroutine, with all outcomes there
 
 	call  [1]Call[Out] // what most batches need
 	value [1]Out

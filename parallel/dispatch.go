@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"math"
+	"sync"
 
 	"github.com/gofutures/futures/executor"
 )
@@ -40,6 +41,12 @@ func (j Jobs) plan(ctx context.Context) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if j.Executor == nil {
+		j.Backend = either(j.Backend, "threads")
+		if _, err := opener(j.Backend); err != nil { // also if it is not needed for one call at a time
+			return nil, err
+		}
+	}
 	p := &plan{Jobs: j, n: n, ex: j.Executor, close: func() {}}
 	switch {
 	case p.ex != nil:
@@ -49,7 +56,7 @@ func (j Jobs) plan(ctx context.Context) (*plan, error) {
 	case n == 1:
 		p.ex = &executor.Sequential{}
 	default:
-		if p.ex, p.close, err = openBackend(either(j.Backend, "threads"), n, l); err != nil {
+		if p.ex, p.close, err = openBackend(j.Backend, n, l); err != nil {
 			return nil, err
 		}
 	}
@@ -108,6 +115,7 @@ type dispatcher[Out any] struct {
 	out    map[*batch[Out]]struct{} // batches that are under way
 	stops  bool                     // no more calls are taken
 	whole  bool                     // an error ends all, and there is no result then
+	turn   chan struct{}            // of the next batch, if batches are sent to another process
 }
 
 func newDispatcher[Out any](p *plan, total int) *dispatcher[Out] {
@@ -123,6 +131,7 @@ func (d *dispatcher[Out]) ended(calls iter.Seq[Call[Out]], opts ...executor.MapO
 	do, ex := d.makeHere, d.ex
 	if !d.here {
 		do, ex = d.makeThere, new(executor.ThreadPerTask) // goroutines that wait
+		d.turn = closedChan
 	}
 	return func(yield func(*batch[Out], error) bool) {
 		d.report.begin(joblibName(d.ex), d.n)
@@ -153,9 +162,36 @@ func (d *dispatcher[Out]) makeHere(ctx context.Context, b *batch[Out]) (*batch[O
 }
 
 func (d *dispatcher[Out]) makeThere(ctx context.Context, b *batch[Out]) (*batch[Out], error) {
-	b.send(ctx, d.ex, d.Timeout, d.whole)
+	select {
+	case <-b.turn:
+	case <-ctx.Done():
+	}
+	s := &sender{Executor: d.ex, sent: b.hasTurn}
+	defer s.pass() // if nothing was sent
+	b.send(ctx, s, d.Timeout, d.whole)
 	return b, nil
 }
+
+// sender is an executor that tells when it was given the first call of a batch:
+// then it is the turn of the next batch, so that calls start in order.
+type sender struct {
+	executor.Executor
+	once sync.Once
+	sent chan struct{}
+}
+
+func (s *sender) Execute(ctx context.Context, c *executor.Call) {
+	s.Executor.Execute(ctx, c)
+	s.pass()
+}
+
+func (s *sender) pass() { s.once.Do(func() { close(s.sent) }) }
+
+var closedChan = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // exited returns a batch in which a function has ended its goroutine, which is all
 // that the executor knows of it: the first one, if there are some.
@@ -198,6 +234,10 @@ func (d *dispatcher[Out]) batches(calls iter.Seq[Call[Out]]) iter.Seq[*batch[Out
 				b := newBatch(index, slice[:n:n])
 				index, slice = index+n, slice[n:]
 				d.sizer.sent(&b.sent)
+				if !d.here {
+					b.turn, b.hasTurn = d.turn, make(chan struct{})
+					d.turn = b.hasTurn
+				}
 				d.out[b] = struct{}{}
 				d.report.send(n)
 				if !yield(b) {
@@ -225,7 +265,11 @@ func (d *dispatcher[Out]) batches(calls iter.Seq[Call[Out]]) iter.Seq[*batch[Out
 			}
 			want = d.want(taken)
 		}
-		if send(max(1, len(slice)/(10*d.n))) {
+		parts := 10 * d.n
+		if d.PreDispatch == PreDispatchAll || taken < d.PreDispatch {
+			parts = d.n // joblib has not seen the end of the source yet
+		}
+		if send(max(1, len(slice)/parts)) {
 			d.report.noMore()
 		}
 	}

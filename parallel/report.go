@@ -71,6 +71,9 @@ func (r *report) noMore() { r.hasEnded = true }
 
 // finish is for the end of a run that has made all calls.
 func (r *report) finish() {
+	if r.total == 0 {
+		r.tell() // for the first time with a Total, perhaps
+	}
 	if r.verbose > 0 {
 		r.printf("Done %3d out of %3d | elapsed: %s finished", r.done, r.done, short(time.Since(r.began)))
 	}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/gofutures/futures/executor"
@@ -83,9 +84,12 @@ func quarter(n, workers int) int {
 	return (n + parts - 1) / parts
 }
 
-// collect makes all elements. Without a chunk size, there are many chunks for each
+// collect makes all elements, each with its outcome. Without a chunk size, there are many chunks for each
 // worker, because nothing is known of what an element costs.
 func collect[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], in []In, chunk int) ([]Out, error) {
+	if fn == nil || len(in) == 0 {
+		return executor.MapSlice(ctx, p.ex, fn, in)
+	}
 	const chunksPerWorker = 32
 	if chunk = p.chunkSize(chunk, len(in)); chunk == 0 {
 		chunk = max(1, len(in)/(chunksPerWorker*max(1, p.Workers())))
@@ -100,7 +104,7 @@ func collect[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out
 		out = append(out, value)
 	}
 	switch {
-	case last != nil && (len(out) < len(in) || ctx.Err() != nil): // the map has ended, not an item
+	case last != nil && (len(out) < len(in) || ctx.Err() != nil && errors.Is(last, ctx.Err())): // the map has ended, not an item
 		return nil, last
 	case len(failures) > 0:
 		return out, failures

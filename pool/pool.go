@@ -60,8 +60,10 @@ func Processes(n int) *Pool {
 // Over returns a pool that makes its calls on ex, which others may use too. Close
 // and Terminate end what the pool has begun there, and leave ex open.
 func Over(ex executor.Executor) *Pool {
-	_, isChunky := ex.(*executor.ProcessPoolExecutor)
-	return &Pool{ex: ex, patience: patience, isChunky: isChunky}
+	if _, ok := ex.(*executor.ProcessPoolExecutor); ok {
+		return &Pool{ex: ex, isChunky: true}
+	}
+	return &Pool{ex: ex, patience: patience}
 }
 
 // Workers returns the number of calls that run at once, 0 if there is no limit.
@@ -74,11 +76,30 @@ func (p *Pool) Workers() int {
 
 // Execute makes a call that was submitted with the pool as its executor.
 func (p *Pool) Execute(ctx context.Context, c *executor.Call) {
-	if err := p.refusal(); err != nil {
+	err := p.refusal()
+	if err == nil && p.own == nil {
+		err = p.watch(ctx, c)
+	}
+	if err != nil {
 		c.Reject(err)
 		return
 	}
 	p.ex.Execute(ctx, c)
+}
+
+// watch makes a job of a call, for an executor whose end is not the pool's.
+func (p *Pool) watch(ctx context.Context, c *executor.Call) error {
+	ctx, j, err := p.begin(ctx, "Execute", true)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { c.Cancel() })
+	go func() {
+		<-c.Done()
+		stop()
+		p.finish(j)
+	}()
+	return nil
 }
 
 // refusal returns why the pool takes no calls, if so.
