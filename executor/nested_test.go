@@ -514,3 +514,32 @@ func TestAWaitInsideACallEndsWithItsDeadline(t *testing.T) {
 		p.Resolve(0)
 	})
 }
+
+// A call that waits, on an executor that is told to keep places, keeps its own.
+func TestCallKeepsItsPlaceIfItIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outer := &executor.ThreadPoolExecutor{MaxWorkers: 1, KeepPlaces: true}
+		defer outer.Close()
+		inner := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+		defer inner.Close()
+		began := make(chan int, 2)
+		waits := func(ctx context.Context, i int) (int, error) {
+			began <- i
+			return executor.Go(ctx, inner, func(context.Context) (int, error) {
+				time.Sleep(time.Second)
+				return i, nil
+			}).Result(ctx)
+		}
+		first := executor.Submit(t.Context(), outer, waits, 1)
+		second := executor.Submit(t.Context(), outer, waits, 2)
+		synctest.Wait()
+		if len(began) != 1 || second.State() != executor.Pending {
+			t.Errorf("%d calls have begun, and the second is %v while the first waits; want 1, pending", len(began), second.State())
+		}
+		for i, f := range []*executor.Future[int]{first, second} {
+			if n, err := f.Result(t.Context()); n != i+1 || err != nil {
+				t.Errorf("call %d = %d, %v; want %[1]d, nil", i+1, n, err)
+			}
+		}
+	})
+}

@@ -39,6 +39,12 @@ type ThreadPoolExecutor struct {
 	// refuses it.
 	QueueLimit int
 
+	// KeepPlaces makes a call keep its place while it waits, so that no more than
+	// MaxWorkers calls have begun and not ended. It is for calls that wait for the
+	// work of other executors on the same CPUs. Calls that wait for each other may
+	// then wait for ever.
+	KeepPlaces bool
+
 	intake intake // its mu guards the fields below too
 
 	places    int         // calls that may run at once, 0 before the first call
@@ -488,7 +494,7 @@ func (e *ThreadPoolExecutor) Shutdown(ctx context.Context) error {
 // whether the call has one to lend.
 func (c *Call) lend() bool {
 	in := c.intake.Load()
-	if in == nil || in.pool == nil {
+	if in == nil || in.pool == nil || in.pool.KeepPlaces {
 		return false
 	}
 	e, x := in.pool, c.more()

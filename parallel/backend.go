@@ -30,7 +30,7 @@ type openFunc func(n int, l level) (executor.Executor, error)
 func openSequential(int, level) (executor.Executor, error) { return &executor.Sequential{}, nil }
 
 func openThreads(n int, _ level) (executor.Executor, error) {
-	return &executor.ThreadPoolExecutor{MaxWorkers: n, Name: "parallel"}, nil
+	return &executor.ThreadPoolExecutor{MaxWorkers: n, Name: "parallel", KeepPlaces: true}, nil
 }
 
 func openProcesses(n int, l level) (executor.Executor, error) {

@@ -66,17 +66,17 @@ func (b *batch[Out]) failed() (n int) {
 	return n
 }
 
-// run makes the calls here.
-func (b *batch[Out]) run(ctx context.Context, timeout time.Duration) {
+// run makes the calls here, all of them or, if it stops, until one fails.
+func (b *batch[Out]) run(ctx context.Context, timeout time.Duration, stops bool) {
 	hasReturned := false
 	defer func() { b.hasExit.Store(!hasReturned) }()
-	b.runFrom(ctx, 0, timeout)
+	b.runFrom(ctx, 0, timeout, stops)
 	hasReturned = true
 }
 
 // runFrom makes the calls from i on. One that panics or ends the goroutine has an
 // outcome like any other: the deferred function goes on with the next.
-func (b *batch[Out]) runFrom(ctx context.Context, i int, timeout time.Duration) {
+func (b *batch[Out]) runFrom(ctx context.Context, i int, timeout time.Duration, stops bool) {
 	hasReturned := false
 	defer func() {
 		if hasReturned {
@@ -87,12 +87,15 @@ func (b *batch[Out]) runFrom(ctx context.Context, i int, timeout time.Duration) 
 			err = &executor.PanicError{Value: v, Stack: debug.Stack()}
 		}
 		var none Out
-		b.keep(i, none, err)
-		b.runFrom(ctx, i+1, timeout)
+		if b.keep(i, none, err); !stops {
+			b.runFrom(ctx, i+1, timeout, stops)
+		}
 	}()
 	for ; i < len(b.calls); i++ {
 		value, err := makeHere(ctx, b.calls[i], timeout)
-		b.keep(i, value, err)
+		if b.keep(i, value, err); err != nil && stops {
+			break
+		}
 	}
 	hasReturned = true
 }

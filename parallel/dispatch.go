@@ -157,7 +157,7 @@ func (d *dispatcher[Out]) ended(calls iter.Seq[Call[Out]], opts ...executor.MapO
 }
 
 func (d *dispatcher[Out]) makeHere(ctx context.Context, b *batch[Out]) (*batch[Out], error) {
-	b.run(ctx, d.Timeout)
+	b.run(ctx, d.Timeout, d.OnError.kind == stopAtFirst)
 	return b, nil
 }
 

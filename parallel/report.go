@@ -24,6 +24,7 @@ type report struct {
 	done        int
 	failed      int
 	hasEnded    bool // the source has
+	told        int  // the last Total that Progress was told
 }
 
 func newReport(j Jobs, preDispatch, total int) *report {
@@ -71,8 +72,8 @@ func (r *report) noMore() { r.hasEnded = true }
 
 // finish is for the end of a run that has made all calls.
 func (r *report) finish() {
-	if r.total == 0 {
-		r.tell() // for the first time with a Total, perhaps
+	if r.told == 0 && r.done > 0 {
+		r.tell() // with a Total
 	}
 	if r.verbose > 0 {
 		r.printf("Done %3d out of %3d | elapsed: %s finished", r.done, r.done, short(time.Since(r.began)))
@@ -137,5 +138,6 @@ func (r *report) tell() {
 	if s.Total > 0 && s.Rate > 0 {
 		s.Remaining = time.Duration(float64(s.Total-s.Done) / s.Rate * float64(time.Second))
 	}
+	r.told = s.Total
 	r.progress(s)
 }
