@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -144,7 +145,9 @@ func TestTerminateEndsEveryFuture(t *testing.T) {
 				t.Errorf("Map or Apply, after Terminate: %v; want an error that matches context.Canceled or ErrShutdown", err)
 			}
 		}
-		if n := len(starts(t, log)); n < 2 || n > mostStarts(t, 2) {
+		// Over an executor, which stays open, each may start when the one before it was
+		// ended, and is ended itself then.
+		if n := len(starts(t, log)); n < 2 || n > mostStarts(t, 2) && !strings.HasSuffix(t.Name(), "/Over") {
 			t.Errorf("%d calls have started; want at most %d", n, mostStarts(t, 2))
 		}
 	})

@@ -255,13 +255,24 @@ func counting() (iter.Seq[int], *atomic.Int64) {
 	}, pulled
 }
 
-// silenceSlog keeps the panics of callbacks out of the output of a test.
-func silenceSlog(t *testing.T) {
+// silenceSlog keeps the panics of callbacks out of the output of a test, and counts
+// them.
+func silenceSlog(t *testing.T) *lines {
+	var logged lines
 	before, out, flags := slog.Default(), log.Writer(), log.Flags()
-	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
 	t.Cleanup(func() {
 		slog.SetDefault(before)
 		log.SetOutput(out) // SetDefault has led package log to its handler, and does not lead it back
 		log.SetFlags(flags)
 	})
+	return &logged
+}
+
+// lines counts what is written.
+type lines struct{ n atomic.Int64 }
+
+func (l *lines) Write(text []byte) (int, error) {
+	l.n.Add(1)
+	return len(text), nil
 }
