@@ -84,6 +84,9 @@ func (p *plan) settle() {
 	if w := p.ex.Workers(); w == 0 || w > p.n { // it would make all of them at once
 		p.ahead = min(p.ahead, p.n)
 	}
+	if p.Timeout > 0 && !p.here { // somebody looks for the start of each
+		p.ahead = min(p.ahead, 2*p.n)
+	}
 }
 
 // batchesOf returns into how many batches the first calls are cut.
