@@ -106,7 +106,7 @@ func (p *plan) batchesOf(calls int) (batches int) {
 // isPlain reports whether MapSlice does all that is asked for.
 func (p *plan) isPlain() bool {
 	return p.Verbose == 0 && p.Progress == nil && p.Timeout == 0 && p.OnError.kind == stopAtFirst &&
-		p.BatchSize == 0 && (p.n == 1 && p.here || p.n == p.ex.Workers())
+		p.BatchSize == 0 && p.n == p.ex.Workers()
 }
 
 // dispatcher makes the calls of one run. It belongs to the goroutine that takes the
