@@ -179,11 +179,11 @@ func slide[In, Out any](ctx context.Context, w window[Out], size int, in iter.Se
 	}
 }
 
-// isTurnedAway reports whether the call of a Map has ended because its executor
-// takes no calls, has cancelled it, or its ctx has ended: so will the next.
+// isTurnedAway reports whether the call has ended because its executor takes no
+// calls, or its ctx has ended: so will the next.
 func (c *Call) isTurnedAway() bool {
 	state := c.state.Load()
-	return state == expired || state == refused || state == cancelled
+	return state == expired || state == refused
 }
 
 // abandon ends the calls that are left when a loop over a Map ends, and waits

@@ -111,10 +111,11 @@ func makeHere[Out any](ctx context.Context, c Call[Out], timeout time.Duration) 
 }
 
 // send makes the calls on ex, neighbours of the same function together; with a
-// timeout, a batch is one call. If an error ends it all, it need not be known
-// which of the calls in a batch has failed: that is the first one then.
-func (b *batch[Out]) send(ctx context.Context, ex executor.Executor, timeout time.Duration, endsAll bool) {
-	for i := 0; i < len(b.calls); {
+// timeout, a batch is one call. If it stops, nothing is sent after an error; and if
+// an error ends it all, it need not be known which of the calls in a batch has
+// failed: that is the first one then.
+func (b *batch[Out]) send(ctx context.Context, ex executor.Executor, timeout time.Duration, stops, endsAll bool) {
+	for i := 0; i < len(b.calls) && !(stops && b.errs != nil); {
 		c := b.calls[i]
 		n := b.alike(i)
 		switch first := i; {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // CPUCount returns how many CPUs the program may use: joblib.cpu_count. It is
@@ -70,5 +72,8 @@ func (l level) enter(ctx context.Context, n int) context.Context {
 // environment returns that of worker processes for a Parallel that makes n calls at
 // once.
 func (l level) environment(n int) []string {
-	return append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", l.inside(n).cpus), nestedMark+"="+strconv.Itoa(n))
+	own := slices.DeleteFunc(os.Environ(), func(entry string) bool { // the runtime takes the first of two
+		return strings.HasPrefix(entry, "GOMAXPROCS=") || strings.HasPrefix(entry, nestedMark+"=")
+	})
+	return append(own, fmt.Sprintf("GOMAXPROCS=%d", l.inside(n).cpus), nestedMark+"="+strconv.Itoa(n))
 }

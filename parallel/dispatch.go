@@ -171,7 +171,7 @@ func (d *dispatcher[Out]) makeThere(ctx context.Context, b *batch[Out]) (*batch[
 	}
 	s := &sender{Executor: d.ex, sent: b.hasTurn}
 	defer s.pass() // if nothing was sent
-	b.send(ctx, s, d.Timeout, d.whole)
+	b.send(ctx, s, d.Timeout, d.OnError.kind == stopAtFirst, d.whole)
 	return b, nil
 }
 

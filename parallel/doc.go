@@ -27,8 +27,8 @@
 //
 //   - Timeout is for each call, from its start; joblib's begins when the result is
 //     waited for, and its end aborts all. It holds with one job, too.
-//   - The error that stops a run is that of the lowest index. joblib raises the
-//     first one to arrive in time, and kills what runs.
+//   - The error that stops a run is that of the lowest index, whichever comes
+//     first, and calls before it are finished. joblib kills what runs.
 //   - [Stream] is lazy: it is at most PreDispatch calls ahead of what was taken.
 //     joblib's generator runs everything at once.
 //   - PreDispatch is a number; there is no text that is evaluated.

@@ -39,7 +39,8 @@ type Jobs struct {
 	BatchSize int
 
 	// PreDispatch is how many calls are taken from the source ahead of the results:
-	// pre_dispatch. 0 is 2 x N, and PreDispatchAll is all of them.
+	// pre_dispatch. 0 is 2 x N, and PreDispatchAll is all of them. As batches get
+	// longer, so many batches are ahead as these calls were at first.
 	PreDispatch int
 
 	// Timeout is how long each call may take, from its start. Then its ctx ends, and

@@ -3,7 +3,12 @@ package parallel_test
 import (
 	"testing"
 
-	"github.com/gofutures/futures/executor/executortest"
+	"go.uber.org/goleak"
+
+	"github.com/gofutures/futures/executor"
 )
 
-func TestMain(m *testing.M) { executortest.Main(m) }
+func TestMain(m *testing.M) {
+	executor.WorkerMain()
+	goleak.VerifyTestMain(m)
+}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/gofutures/futures/executor"
@@ -42,7 +43,12 @@ func imap[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], 
 			var jobCtx context.Context // not ctx, which the next range over it needs too
 			if jobCtx, j, err = p.begin(ctx, "Imap", false); err == nil {
 				defer p.finish(j)
-				executor.Map(jobCtx, p, fn, in, opts...)(yield)
+				for value, err := range executor.Map(jobCtx, p, fn, in, opts...) {
+					isLast := errors.Is(err, executor.ErrCancelled) && context.Cause(jobCtx) == errTerminated // so are all behind it
+					if !yield(value, err) || isLast {
+						return
+					}
+				}
 				return
 			}
 		}
