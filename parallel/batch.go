@@ -11,20 +11,21 @@ import (
 
 // batch is calls that go to a worker together.
 type batch[Out any] struct {
-	first   int // the index of its first call
-	calls   []Call[Out]
-	values  []Out
-	errs    []error // nil if none has failed: most have not, and memory without pointers costs the garbage collector nothing
+	first   int         // the index of its first call
+	calls   []Call[Out] // in this process
+	packs   []pack[Out] // or in another
+	values  []Out       // as many as there are calls
+	errs    []error     // nil if none has failed: most have not, and memory without pointers costs the garbage collector nothing
 	sent    time.Time
 	turn    <-chan struct{} // closed when the batch before it has gone to its process
 	hasTurn chan struct{}   // to be closed when this one has
 	hasExit atomic.Bool     // a function has ended the goroutine, with all outcomes there
 
-	call  [1]Call[Out] // what most batches need
+	call  [1]Call[Out] // what most batches need here
 	value [1]Out
 }
 
-// newBatch returns a batch, whose calls nobody else must have.
+// newBatch returns a batch for this process, whose calls nobody else must have.
 func newBatch[Out any](first int, calls []Call[Out]) *batch[Out] {
 	b := &batch[Out]{first: first}
 	if len(calls) == 1 {
@@ -36,6 +37,8 @@ func newBatch[Out any](first int, calls []Call[Out]) *batch[Out] {
 	return b
 }
 
+func (b *batch[Out]) len() int { return len(b.values) }
+
 // keep keeps what came of call i.
 func (b *batch[Out]) keep(i int, value Out, err error) {
 	b.values[i] = value
@@ -43,7 +46,7 @@ func (b *batch[Out]) keep(i int, value Out, err error) {
 		return
 	}
 	if b.errs == nil {
-		b.errs = make([]error, len(b.calls))
+		b.errs = make([]error, len(b.values))
 	}
 	b.errs[i] = err
 }
@@ -100,56 +103,42 @@ func (b *batch[Out]) runFrom(ctx context.Context, i int, timeout time.Duration, 
 	hasReturned = true
 }
 
-func makeHere[Out any](ctx context.Context, c Call[Out], timeout time.Duration) (value Out, err error) {
-	switch {
-	case c.body == nil:
-		return value, errNilFunc
-	case timeout > 0:
-		return runTimed(ctx, c, timeout)
+func makeHere[Out any](ctx context.Context, c Call[Out], timeout time.Duration) (Out, error) {
+	if timeout > 0 {
+		return runTimed(ctx, c.do(), timeout)
 	}
-	return c.body.run(ctx)
+	return c.do().run(ctx)
 }
 
-// send makes the calls on ex, neighbours of the same function together; with a
-// timeout, a batch is one call. If it stops, nothing is sent after an error; and if
-// an error ends it all, it need not be known which of the calls in a batch has
-// failed: that is the first one then.
+// send makes the calls on ex; with a timeout, a batch is one call. If it stops,
+// nothing is sent after an error; and if an error ends it all, it need not be known
+// which of the calls in a batch has failed: that is the first one then.
 func (b *batch[Out]) send(ctx context.Context, ex executor.Executor, timeout time.Duration, stops, endsAll bool) {
-	for i := 0; i < len(b.calls) && !(stops && b.errs != nil); {
-		c := b.calls[i]
-		n := b.alike(i)
+	i := 0
+	for _, p := range b.packs {
+		if stops && b.errs != nil {
+			break
+		}
 		switch first := i; {
-		case n == 1:
-			value, err := makeThere(ctx, ex, c, timeout)
+		case p.len() == 1:
+			value, err := makeThere(ctx, ex, p, timeout)
 			b.keep(i, value, err)
-		case n == len(b.calls) && endsAll:
-			if values, err := c.body.sendAll(ctx, ex, b.calls); err == nil {
+		case p.len() == b.len() && endsAll:
+			if values, err := p.sendAll(ctx, ex); err == nil {
 				b.values = values
 			} else {
 				b.keep(0, b.values[0], err)
 			}
 		default:
-			c.body.sendEach(ctx, ex, b.calls[i:i+n], func(k int, value Out, err error) { b.keep(first+k, value, err) })
+			p.sendEach(ctx, ex, func(k int, value Out, err error) { b.keep(first+k, value, err) })
 		}
-		i += n
+		i += p.len()
 	}
 }
 
-// alike returns how many calls from i on have the same function.
-func (b *batch[Out]) alike(i int) int {
-	n := 1
-	for first := b.calls[i].body; first != nil && i+n < len(b.calls) && first.isLike(b.calls[i+n].body); {
-		n++
+func makeThere[Out any](ctx context.Context, ex executor.Executor, p pack[Out], timeout time.Duration) (Out, error) {
+	if timeout > 0 {
+		return sendTimed(ctx, ex, p, timeout)
 	}
-	return n
-}
-
-func makeThere[Out any](ctx context.Context, ex executor.Executor, c Call[Out], timeout time.Duration) (value Out, err error) {
-	switch {
-	case c.body == nil:
-		return value, errNilFunc
-	case timeout > 0:
-		return sendTimed(ctx, ex, c, timeout)
-	}
-	return c.body.submit(ctx, ex).Result(context.WithoutCancel(ctx))
+	return p.submit(ctx, ex).Result(context.WithoutCancel(ctx))
 }

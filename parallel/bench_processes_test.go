@@ -37,7 +37,7 @@ func BenchmarkProcesses(b *testing.B) {
 	ctx := context.Background()
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
 	defer ex.Close()
-	const n = 100_000
+	const n = 1_000_000
 	in := upTo(n)
 	for _, row := range []struct {
 		name string

@@ -3,8 +3,6 @@ package parallel
 import (
 	"context"
 	"errors"
-	"slices"
-	"unsafe"
 
 	"github.com/gofutures/futures/executor"
 )
@@ -21,17 +19,18 @@ func Delayed[In, Out any](fn executor.Func[In, Out], in In) Call[Out] {
 	return Call[Out]{&delayed[In, Out]{fn, in}}
 }
 
-var errNilFunc = errors.New("parallel: the zero Call, or Delayed of a nil function")
-
 // body is a call whose argument's type is erased.
 type body[Out any] interface {
 	run(ctx context.Context) (Out, error)
-	submit(ctx context.Context, ex executor.Executor) *executor.Future[Out]
-	isLike(other body[Out]) bool // has the same function
+	pack(room int) pack[Out]
+}
 
-	// Calls that are alike go together: each with its outcome, or all or nothing.
-	sendEach(ctx context.Context, ex executor.Executor, calls []Call[Out], keep func(int, Out, error))
-	sendAll(ctx context.Context, ex executor.Executor, calls []Call[Out]) ([]Out, error)
+// do returns the body of a call, also of one that has none.
+func (c Call[Out]) do() body[Out] {
+	if c.body == nil {
+		return nothing[Out]{}
+	}
+	return c.body
 }
 
 type delayed[In, Out any] struct {
@@ -41,39 +40,32 @@ type delayed[In, Out any] struct {
 
 func (d *delayed[In, Out]) run(ctx context.Context) (Out, error) { return d.fn(ctx, d.in) }
 
-func (d *delayed[In, Out]) submit(ctx context.Context, ex executor.Executor) *executor.Future[Out] {
-	return executor.Submit(ctx, ex, d.fn, d.in)
+func (d *delayed[In, Out]) pack(room int) pack[Out] {
+	return &packed[In, Out]{d.fn, append(make([]In, 0, room), d.in)}
 }
 
-// isLike compares function values, not their code: closures of the same code are
-// different functions.
-func (d *delayed[In, Out]) isLike(other body[Out]) bool {
-	o, ok := other.(*delayed[In, Out])
-	return ok && *(*unsafe.Pointer)(unsafe.Pointer(&d.fn)) == *(*unsafe.Pointer)(unsafe.Pointer(&o.fn))
+// nothing is the body, and the pack, of the zero Call.
+type nothing[Out any] struct{}
+
+var errNilFunc = errors.New("parallel: the zero Call, or Delayed of a nil function")
+
+func (n nothing[Out]) run(context.Context) (value Out, err error) { return value, errNilFunc }
+func (n nothing[Out]) pack(int) pack[Out]                         { return n }
+func (n nothing[Out]) len() int                                   { return 1 }
+func (n nothing[Out]) add(Call[Out]) bool                         { return false }
+func (n nothing[Out]) cut(int) pack[Out]                          { return n }
+
+func (n nothing[Out]) submit(context.Context, executor.Executor) *executor.Future[Out] {
+	p := executor.NewPromise[Out]()
+	_ = p.Reject(errNilFunc)
+	return p.Future()
 }
 
-func (d *delayed[In, Out]) arguments(calls []Call[Out]) []In {
-	in := make([]In, len(calls))
-	for i, c := range calls {
-		in[i] = c.body.(*delayed[In, Out]).in
-	}
-	return in
+func (n nothing[Out]) sendAll(context.Context, executor.Executor) ([]Out, error) {
+	return nil, errNilFunc
 }
 
-func (d *delayed[In, Out]) sendEach(ctx context.Context, ex executor.Executor, calls []Call[Out], keep func(int, Out, error)) {
-	in := d.arguments(calls)
-	i := 0
-	var last error
-	for value, err := range executor.Map(ctx, ex, d.fn, slices.Values(in), executor.ChunkSize(len(in)), executor.Buffer(len(in))) {
-		keep(i, value, err)
-		i, last = i+1, err
-	}
-	for ; i < len(in); i++ { // the chunk was turned away, or ended by ctx, as a whole
-		var none Out
-		keep(i, none, last)
-	}
-}
-
-func (d *delayed[In, Out]) sendAll(ctx context.Context, ex executor.Executor, calls []Call[Out]) ([]Out, error) {
-	return executor.MapSlice(ctx, ex, d.fn, d.arguments(calls), executor.ChunkSize(len(calls)))
+func (n nothing[Out]) sendEach(_ context.Context, _ executor.Executor, keep func(int, Out, error)) {
+	var none Out
+	keep(0, none, errNilFunc)
 }

@@ -146,8 +146,8 @@ func (d *dispatcher[Out]) ended(calls iter.Seq[Call[Out]], opts ...executor.MapO
 				}
 			}
 			delete(d.out, b)
-			d.sizer.ended(len(b.calls), b.sent)
-			d.report.end(len(b.calls), b.failed())
+			d.sizer.ended(b.len(), b.sent)
+			d.report.end(b.len(), b.failed())
 			if err := d.end(b); err != nil {
 				yield(nil, err)
 				return
@@ -227,43 +227,35 @@ func (d *dispatcher[Out]) end(b *batch[Out]) error {
 // batches cuts the calls into batches, by joblib's rules: so many calls are taken
 // that there is a batch for each worker, and the last ones are cut smaller. But
 // while a batch is one call, none waits for another.
-func (d *dispatcher[Out]) batches(calls iter.Seq[Call[Out]]) iter.Seq[*batch[Out]] {
+func (d *dispatcher[Out]) batches(source iter.Seq[Call[Out]]) iter.Seq[*batch[Out]] {
 	return func(yield func(*batch[Out]) bool) {
 		index, taken := 0, 0
-		var slice []Call[Out]
+		var load load[Out] = new(calls[Out])
+		if !d.here {
+			load = new(packs[Out])
+		}
 		send := func(size int) (goOn bool) {
-			for len(slice) > 0 && !d.stops {
-				n := min(size, len(slice))
-				b := newBatch(index, slice[:n:n])
-				index, slice = index+n, slice[n:]
-				d.sizer.sent(&b.sent)
-				if !d.here {
-					b.turn, b.hasTurn = d.turn, make(chan struct{})
-					d.turn = b.hasTurn
-				}
-				d.out[b] = struct{}{}
-				d.report.send(n)
+			for load.len() > 0 && !d.stops {
+				b := load.take(index, min(size, load.len()))
+				index += b.len()
+				d.send(b)
 				if !yield(b) {
 					return false
 				}
 				d.sizer.next() // joblib looks at each batch that it sends
 			}
-			slice = nil
 			return !d.stops
 		}
 		want := d.want(taken)
-		for c := range calls {
+		for c := range source {
 			if d.stops {
 				return
 			}
-			if slice == nil {
-				slice = make([]Call[Out], 0, min(want, mostAtOnce))
-			}
-			slice = append(slice, c)
-			if taken++; len(slice) < want {
+			load.add(c, want)
+			if taken++; load.len() < want {
 				continue
 			}
-			if !send(max(1, len(slice)/d.n)) {
+			if !send(max(1, want/d.n)) {
 				return
 			}
 			want = d.want(taken)
@@ -272,14 +264,22 @@ func (d *dispatcher[Out]) batches(calls iter.Seq[Call[Out]]) iter.Seq[*batch[Out
 		if d.PreDispatch == PreDispatchAll || taken < d.PreDispatch {
 			parts = d.n // joblib has not seen the end of the source yet
 		}
-		if send(max(1, len(slice)/parts)) {
+		if send(max(1, load.len()/parts)) {
 			d.report.noMore()
 		}
 	}
 }
 
-// mostAtOnce is for how many calls there is memory before they have come.
-const mostAtOnce = 1 << 16
+// send is for a batch that is about to be under way.
+func (d *dispatcher[Out]) send(b *batch[Out]) {
+	d.sizer.sent(&b.sent)
+	if !d.here {
+		b.turn, b.hasTurn = d.turn, make(chan struct{})
+		d.turn = b.hasTurn
+	}
+	d.out[b] = struct{}{}
+	d.report.send(b.len())
+}
 
 // want returns how many calls are to be taken at once when some were.
 func (d *dispatcher[Out]) want(taken int) int {

@@ -126,7 +126,7 @@ type results[Out any] struct {
 
 // keep takes a batch that has ended.
 func (r *results[Out]) keep(b *batch[Out]) {
-	if more := b.first + len(b.calls) - len(r.out); more > 0 {
+	if more := b.first + b.len() - len(r.out); more > 0 {
 		r.out, r.isHere = append(r.out, make([]Out, more)...), append(r.isHere, make([]bool, more)...)
 	}
 	copy(r.out[b.first:], b.values)

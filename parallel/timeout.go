@@ -43,18 +43,18 @@ func timedOutcome[Out any](ctx context.Context, after time.Duration, value Out, 
 }
 
 // runTimed makes a call here.
-func runTimed[Out any](ctx context.Context, c Call[Out], after time.Duration) (Out, error) {
+func runTimed[Out any](ctx context.Context, do body[Out], after time.Duration) (Out, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, after, errTimeout)
 	defer cancel()
-	value, err := c.body.run(ctx)
+	value, err := do.run(ctx)
 	return timedOutcome(ctx, after, value, err)
 }
 
 // sendTimed makes a call on ex, and ends it some time after its start.
-func sendTimed[Out any](ctx context.Context, ex executor.Executor, c Call[Out], after time.Duration) (Out, error) {
+func sendTimed[Out any](ctx context.Context, ex executor.Executor, p pack[Out], after time.Duration) (Out, error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	f := c.body.submit(ctx, ex)
+	f := p.submit(ctx, ex)
 	if awaitStart(f, after) {
 		late := time.AfterFunc(after, func() { end(errTimeout) })
 		defer late.Stop()
