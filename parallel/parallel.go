@@ -94,7 +94,7 @@ func planOf[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) (*p
 func collect[Out any](p *plan, calls iter.Seq[Call[Out]], total int) ([]Out, error) {
 	d := newDispatcher[Out](p, total)
 	d.whole = p.OnError.kind == stopAtFirst
-	r := results[Out]{policy: p.OnError, out: make([]Out, 0, total)}
+	r := results[Out]{policy: p.OnError, out: make([]Out, 0, total), ahead: map[int]int{}}
 	for b, err := range d.ended(calls, executor.Unordered()) {
 		if err != nil && r.first != nil {
 			return nil, r.first.Err
@@ -106,7 +106,7 @@ func collect[Out any](p *plan, calls iter.Seq[Call[Out]], total int) ([]Out, err
 			continue
 		}
 		d.stops = true // what is behind it need not begin
-		if r.isWhole(r.first.Index) {
+		if r.whole >= r.first.Index {
 			return nil, r.first.Err
 		}
 	}
@@ -118,8 +118,8 @@ func collect[Out any](p *plan, calls iter.Seq[Call[Out]], total int) ([]Out, err
 type results[Out any] struct {
 	policy Policy
 	out    []Out
-	isHere []bool // for each of out, or what is to be there
-	whole  int    // all before that are here
+	whole  int         // all before that are here
+	ahead  map[int]int // batches behind it that are here too: by their first index, their length
 	errs   map[int]error
 	first  *executor.ItemError // that stops the run
 }
@@ -127,12 +127,16 @@ type results[Out any] struct {
 // keep takes a batch that has ended.
 func (r *results[Out]) keep(b *batch[Out]) {
 	if more := b.first + b.len() - len(r.out); more > 0 {
-		r.out, r.isHere = append(r.out, make([]Out, more)...), append(r.isHere, make([]bool, more)...)
+		r.out = append(r.out, make([]Out, more)...)
 	}
 	copy(r.out[b.first:], b.values)
-	for i := range b.values {
-		r.isHere[b.first+i] = true
-		if err := b.err(i); err != nil {
+	r.ahead[b.first] = b.len()
+	for n := r.ahead[r.whole]; n > 0; n = r.ahead[r.whole] {
+		delete(r.ahead, r.whole)
+		r.whole += n
+	}
+	for i, err := range b.errs {
+		if err != nil {
 			r.fail(b.first+i, err)
 		}
 	}
@@ -152,14 +156,6 @@ func (r *results[Out]) fail(at int, err error) {
 			r.first = &executor.ItemError{Index: at, Err: err}
 		}
 	}
-}
-
-// isWhole reports whether all before an index are here.
-func (r *results[Out]) isWhole(index int) bool {
-	for r.whole < index && r.isHere[r.whole] {
-		r.whole++
-	}
-	return r.whole >= index
 }
 
 // error returns the errors that were collected.
