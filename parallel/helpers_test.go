@@ -214,16 +214,6 @@ func saw[Out any](value Out, err error) string {
 	return err.Error()
 }
 
-// waitUntil waits until it is so.
-func waitUntil(t *testing.T, what string, isSo func() bool) {
-	t.Helper()
-	for begin := time.Now(); !isSo(); time.Sleep(time.Millisecond) {
-		if time.Since(begin) > longEnough {
-			t.Fatalf("waited %v until %s", longEnough, what)
-		}
-	}
-}
-
 // holdUntil returns when there is a file of that name.
 func holdUntil(path string) {
 	for {

@@ -453,7 +453,7 @@ func TestWorkersOfAPoolAreReplacedAfterTheirTasks(t *testing.T) {
 
 // POOL-08: argument and result are released when the call has ended.
 func TestPoolKeepsNoArgumentAndNoResult(t *testing.T) {
-	type big struct{ data [1 << 16]byte }
+	type big [1 << 16]byte
 	each := map[string]func(context.Context, *pool.Pool, *big) (weak.Pointer[big], error){
 		"Apply": func(ctx context.Context, p *pool.Pool, in *big) (weak.Pointer[big], error) {
 			out, err := pool.Apply(ctx, p, func(_ context.Context, _ *big) (*big, error) { return new(big), nil }, in)
