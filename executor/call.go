@@ -188,7 +188,9 @@ func (c *Call) withdraw(state uint32) bool {
 	if in != nil && !in.stop(c, state) || in == nil && !c.state.CompareAndSwap(pending, state) {
 		return false
 	}
-	in = c.intake.Load() // an executor that hands its calls on may have done so meanwhile
+	if in == nil && !c.intake.CompareAndSwap(nil, &nowhere) {
+		in = c.intake.Load() // an executor that hands its calls on has done so meanwhile
+	}
 	if c.body != nil {
 		c.body.forget()
 	}

@@ -44,22 +44,32 @@ type intake struct {
 	initializing int // workers in their Initializer
 }
 
-// take counts a call that is taken, or returns why it is not.
-func (in *intake) take() error {
+// take counts a call that is taken. It returns false if it is not: it is refused,
+// or was cancelled before.
+func (in *intake) take(c *Call) bool {
 	in.mu.Lock()
-	defer in.mu.Unlock()
 	if in.closed {
-		return ErrShutdown
+		in.mu.Unlock()
+		c.Reject(ErrShutdown)
+		return false
 	}
-	in.admit()
-	return nil
+	defer in.mu.Unlock()
+	return in.admit(c)
 }
 
-// admit counts a call. in.mu is held.
-func (in *intake) admit() {
+// admit counts a call, unless it was cancelled before it came here, on its way
+// through an executor that hands calls on. in.mu is held.
+func (in *intake) admit(c *Call) bool {
+	if !c.intake.CompareAndSwap(nil, in) {
+		return false
+	}
 	in.open++
 	in.stats.Submitted++
+	return true
 }
+
+// nowhere is the intake of a call that was cancelled before an executor took it.
+var nowhere intake
 
 // count counts the result of a call, before it is published. in.mu is held.
 func (in *intake) count(err error) {
@@ -137,12 +147,7 @@ func (in *intake) ring() {
 
 // accept takes and starts a call, on an executor that does not queue.
 func (in *intake) accept(c *Call) bool {
-	if err := in.take(); err != nil {
-		c.Reject(err)
-		return false
-	}
-	c.intake.Store(in)
-	return c.start()
+	return in.take(c) && c.start()
 }
 
 // conduct makes a call that was taken and started, from its first to its last

@@ -146,9 +146,11 @@ func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 		c.Reject(err)
 		return
 	}
-	c.intake.Store(&e.intake)
+	if !e.intake.admit(c) {
+		e.intake.mu.Unlock()
+		return
+	}
 	c.body = j
-	e.intake.admit()
 	e.serial++
 	j.serial = e.serial
 	e.sup.submit(j)

@@ -789,3 +789,51 @@ func TestSubmitRacingWithClose(t *testing.T) {
 		}
 	}
 }
+
+// passing is an executor that hands its calls on to another, some time later.
+type passing struct {
+	executor.Executor
+	calls chan *executor.Call
+}
+
+func (p *passing) Execute(_ context.Context, c *executor.Call) { p.calls <- c }
+
+// A call that is cancelled on its way to an executor is nobody's, and one that is
+// cancelled in the moment in which it arrives is counted once.
+func TestCallThatIsCancelledOnItsWayIsNotWaitedFor(t *testing.T) {
+	const n = 500
+	for _, when := range []string{"before", "meanwhile"} {
+		for name, ex := range map[string]opened{
+			"ThreadPoolExecutor": &executor.ThreadPoolExecutor{MaxWorkers: 1},
+			"ThreadPerTask":      &executor.ThreadPerTask{},
+			"Sequential":         &executor.Sequential{},
+		} {
+			t.Run(name+", "+when, func(t *testing.T) {
+				p := &passing{Executor: ex, calls: make(chan *executor.Call, n)}
+				for range n {
+					f := executor.Go(t.Context(), p, func(context.Context) (int, error) { return 1, nil })
+					c := <-p.calls
+					var wg sync.WaitGroup
+					if when == "before" {
+						f.Cancel()
+					} else {
+						wg.Go(func() { f.Cancel() })
+					}
+					ex.Execute(t.Context(), c)
+					wg.Wait()
+					if _, err := f.Result(t.Context()); err != nil && !errors.Is(err, executor.ErrCancelled) {
+						t.Fatalf("Result = %v; want nil or ErrCancelled", err)
+					}
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				if err := ex.Shutdown(ctx); err != nil {
+					t.Errorf("Shutdown = %v; want nil", err)
+				}
+				if s := ex.Stats(); s.Queued != 0 || s.Running != 0 || s.Submitted != s.Succeeded+s.Cancelled || when == "before" && s.Submitted != 0 {
+					t.Errorf("Stats = %+v; want nothing queued or running, and a sum", s)
+				}
+			})
+		}
+	}
+}

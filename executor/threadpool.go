@@ -91,15 +91,16 @@ func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
 		c.Reject(errNilExecutor("ThreadPoolExecutor"))
 		return
 	}
-	c.intake.Store(&e.intake)
 	e.intake.mu.Lock()
 	if err := e.refusal(); err != nil {
 		e.intake.mu.Unlock()
-		c.intake.Store(nil)
 		c.Reject(err)
 		return
 	}
-	e.intake.admit()
+	if !e.intake.admit(c) {
+		e.intake.mu.Unlock()
+		return
+	}
 	e.queue.push(c)
 	if e.seeking && e.queue.len == 1 {
 		e.come.Store(true)

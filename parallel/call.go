@@ -3,6 +3,7 @@ package parallel
 import (
 	"context"
 	"errors"
+	"unsafe"
 
 	"github.com/gofutures/futures/executor"
 )
@@ -41,6 +42,7 @@ type delayed[In, Out any] struct {
 func (d *delayed[In, Out]) run(ctx context.Context) (Out, error) { return d.fn(ctx, d.in) }
 
 func (d *delayed[In, Out]) pack(room int) pack[Out] {
+	room = min(room, max(1, mostRoom/max(1, int(unsafe.Sizeof(d.in)))))
 	return &packed[In, Out]{d.fn, append(make([]In, 0, room), d.in)}
 }
 

@@ -74,12 +74,15 @@ type load[Out any] interface {
 	take(first, n int) *batch[Out] // the first n, of which the first has that index
 }
 
+// mostRoom is how much memory there is for calls before they have come, in bytes.
+const mostRoom = 8 << 20
+
 // calls are a load that is made in this process.
 type calls[Out any] []Call[Out]
 
 func (l *calls[Out]) add(c Call[Out], want int) {
 	if *l == nil {
-		*l = make([]Call[Out], 0, min(want, mostAtOnce))
+		*l = make([]Call[Out], 0, min(want, mostRoom/int(unsafe.Sizeof(c))))
 	}
 	*l = append(*l, c)
 }
@@ -100,12 +103,9 @@ type packs[Out any] struct {
 	n    int
 }
 
-// mostAtOnce is for how many calls there is memory before they have come.
-const mostAtOnce = 1 << 16
-
 func (l *packs[Out]) add(c Call[Out], want int) {
 	if last := len(l.list) - 1; last < 0 || !l.list[last].add(c) {
-		l.list = append(l.list, c.do().pack(min(want-l.n, mostAtOnce)))
+		l.list = append(l.list, c.do().pack(want-l.n))
 	}
 	l.n++
 }

@@ -103,8 +103,9 @@ func collect[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out
 		}
 		out = append(out, value)
 	}
+	hasEnded := len(out) < len(in) || errors.Is(last, executor.ErrShutdown) || ctx.Err() != nil && errors.Is(last, ctx.Err())
 	switch {
-	case last != nil && (len(out) < len(in) || ctx.Err() != nil && errors.Is(last, ctx.Err())): // the map has ended, not an item
+	case last != nil && hasEnded: // the map, and not its last item
 		return nil, last
 	case len(failures) > 0:
 		return out, failures

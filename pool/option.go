@@ -16,8 +16,9 @@ type options struct {
 }
 
 // ChunkSize makes calls of n items each: chunksize. The default of [Imap] is 1.
-// That of [Map] is a quarter of a worker's share on processes, as in Python, and
-// on goroutines as many items as their measured cost asks for.
+// That of [Map] is a quarter of a worker's share on processes, as in Python. On
+// goroutines, its chunks get shorter as less is left, so that all workers end
+// together whatever the items cost.
 func ChunkSize(n int) Option {
 	return func(o *options) { o.chunk = o.positive("ChunkSize", n) }
 }

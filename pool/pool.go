@@ -89,11 +89,11 @@ func (p *Pool) Execute(ctx context.Context, c *executor.Call) {
 
 // watch makes a job of a call, for an executor whose end is not the pool's.
 func (p *Pool) watch(ctx context.Context, c *executor.Call) error {
-	ctx, j, err := p.begin(ctx, "Execute", true)
+	terminated, j, err := p.begin(context.WithoutCancel(ctx), "Execute", true)
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { c.Cancel() })
+	stop := context.AfterFunc(terminated, func() { c.Cancel() })
 	go func() {
 		<-c.Done()
 		stop()
