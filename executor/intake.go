@@ -101,8 +101,9 @@ func (in *intake) refuse(c *Call, err error) {
 	c.fail(err)
 	c.body.forget()
 	in.withdrawn(c)
-	c.publish(refused)
-	in.leave()
+	c.state.Store(refused)
+	in.leave() // before wake: to who waits and then looks, it has ended
+	c.wake()
 }
 
 // turnAway refuses the calls of submitters that wait for room.

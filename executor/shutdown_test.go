@@ -293,8 +293,10 @@ func TestShutdownFromACallEndsWithItsCtx(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 2}
 		defer ex.Close()
 		begin := time.Now()
+		submitted := make(chan struct{})
 		other := executor.Submit(t.Context(), ex, sleep, time.Hour)
 		closer := executor.Go(t.Context(), ex, func(ctx context.Context) (time.Duration, error) {
+			<-submitted
 			ctx, cancel := context.WithTimeout(ctx, time.Minute)
 			defer cancel()
 			err := ex.Shutdown(ctx)
@@ -305,6 +307,7 @@ func TestShutdownFromACallEndsWithItsCtx(t *testing.T) {
 		})
 		queued := executor.Submit(t.Context(), ex, sleep, time.Hour) // starts when closer lends its place
 		again := executor.Submit(t.Context(), ex, sleep, time.Hour)
+		close(submitted)
 		if at, err := closer.Result(t.Context()); at != time.Minute || err != nil {
 			t.Errorf("Shutdown in a call: %v at %v; want ErrPending, DeadlineExceeded at 1m", err, at)
 		}
