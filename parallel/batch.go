@@ -14,7 +14,8 @@ type batch[Out any] struct {
 	first   int         // the index of its first call
 	calls   []Call[Out] // in this process
 	packs   []pack[Out] // or in another
-	values  []Out       // as many as there are calls
+	n       int         // calls
+	values  []Out       // nil before the first is kept
 	errs    []error     // nil if none has failed: most have not, and memory without pointers costs the garbage collector nothing
 	sent    time.Time
 	turn    <-chan struct{} // closed when the batch before it has gone to its process
@@ -27,26 +28,27 @@ type batch[Out any] struct {
 
 // newBatch returns a batch for this process, whose calls nobody else must have.
 func newBatch[Out any](first int, calls []Call[Out]) *batch[Out] {
-	b := &batch[Out]{first: first}
-	if len(calls) == 1 {
+	b := &batch[Out]{first: first, calls: calls, n: len(calls)}
+	if b.n == 1 {
 		b.call[0] = calls[0]
 		b.calls, b.values = b.call[:], b.value[:]
-	} else {
-		b.calls, b.values = calls, make([]Out, len(calls))
 	}
 	return b
 }
 
-func (b *batch[Out]) len() int { return len(b.values) }
+func (b *batch[Out]) len() int { return b.n }
 
 // keep keeps what came of call i.
 func (b *batch[Out]) keep(i int, value Out, err error) {
+	if b.values == nil {
+		b.values = make([]Out, b.n)
+	}
 	b.values[i] = value
 	if err == nil {
 		return
 	}
 	if b.errs == nil {
-		b.errs = make([]error, len(b.values))
+		b.errs = make([]error, b.n)
 	}
 	b.errs[i] = err
 }
@@ -127,7 +129,8 @@ func (b *batch[Out]) send(ctx context.Context, ex executor.Executor, timeout tim
 			if values, err := p.sendAll(ctx, ex); err == nil {
 				b.values = values
 			} else {
-				b.keep(0, b.values[0], err)
+				var none Out
+				b.keep(0, none, err)
 			}
 		default:
 			p.sendEach(ctx, ex, func(k int, value Out, err error) { b.keep(first+k, value, err) })

@@ -113,7 +113,7 @@ func (l *packs[Out]) add(c Call[Out], want int) {
 func (l *packs[Out]) len() int { return l.n }
 
 func (l *packs[Out]) take(first, n int) *batch[Out] {
-	b := &batch[Out]{first: first, values: make([]Out, n)}
+	b := &batch[Out]{first: first, n: n}
 	l.n -= n
 	for n > 0 {
 		p := l.list[0]
