@@ -244,16 +244,16 @@ func TestPictureThatTakesTooLongFailsAlone(t *testing.T) {
 	write(t, in, "b.png", pngOf(t, flat(1, 1)))
 	atSync(t, func(f *os.File) error {
 		if strings.HasSuffix(f.Name(), "-0.tmp") {
-			time.Sleep(500 * time.Millisecond)
+			time.Sleep(1100 * time.Millisecond) // it is the slow picture: more than the timeout, which is much for the other
 		}
 		return nil
 	})
 	t.Setenv(hold, "-0.tmp") // in a process, it takes for ever
 	for _, backend := range []string{"threads", "processes"} {
-		stdout, _ := mustRun(t, 0, "-timeout", "400ms", "-n", "2", "-backend", backend, "-o", out, in)
+		stdout, _ := mustRun(t, 0, "-timeout", "1s", "-n", "2", "-backend", backend, "-o", out, in)
 		_, failures, _ := strings.Cut(stdout, "\n")
 		_, failures, _ = strings.Cut(failures, "\n")
-		checkLines(t, failures, "1 thumbnails, 1 failed (timed out: 1); ", "  a.png: timed out: took longer than 400ms")
+		checkLines(t, failures, "1 thumbnails, 1 failed (timed out: 1); ", "  a.png: timed out: took longer than 1s")
 		if got := names(tree(t, out)); !slices.Equal(got, []string{"b.png"}) {
 			t.Errorf("%s: the output folder has %q, want b.png alone", backend, got)
 		}
