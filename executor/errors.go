@@ -68,10 +68,16 @@ func (e *PanicError) Unwrap() error {
 }
 
 // caught is the error of a function that did not return; recovered is what
-// recover returned in the function deferred by its caller.
+// recover returned in the function deferred by its caller. A panic that was caught
+// before, on another goroutine, keeps that one's stack.
 func caught(recovered any) error {
-	if recovered == nil {
+	switch p := recovered.(type) {
+	case nil:
 		return ErrGoexit
+	case *PanicError:
+		if p != nil {
+			return p
+		}
 	}
 	return &PanicError{Value: recovered, Stack: debug.Stack()}
 }

@@ -1,0 +1,292 @@
+// Package disk keeps results in a folder, under keys, for many goroutines and
+// processes at once.
+//
+// The folder has one folder for each function, two levels of folders by the first
+// digits of the key in it, and there a file for each entry:
+//
+//	lock
+//	features-1f2e3d4c5b6a7988/a/0/…   62 hexadecimal digits
+//	features-1f2e3d4c5b6a7988/a/0/….tmp
+//
+// How an entry comes to be. Who computes a result holds the lock of its key, so
+// that others wait for it. It writes the temporary file, and from then on the
+// result is there for all: readers look for the entry and then for the temporary
+// file, and take either only if it is whole. Syncing takes a disk ten times as long
+// as writing, so that is done behind the caller's back, by a goroutine that then
+// renames the file, gives back the lock, and sees to the limits; [Store.Sync] waits
+// for it. If the process ends before, the next one finds a temporary file that is
+// whole and nobody's, and goes on from there. One that is torn is written over.
+//
+// Nothing here trusts a file: each read compares the magic, the version, the key,
+// the length and the checksum.
+package disk
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Key is that of an entry.
+type Key [sha256.Size]byte
+
+// Folder is where the entries of a function are, whatever its version.
+type Folder string
+
+// FolderOf returns the folder of the function of that name. It is a plain name,
+// and no other name's, also where upper and lower case are the same.
+func FolderOf(name string) Folder {
+	readable := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '_':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '_'
+	}, name)
+	digest := sha256.Sum256([]byte(name))
+	return Folder(readable[:min(len(readable), 40)] + "-" + hex.EncodeToString(digest[:8]))
+}
+
+// isFolder reports whether FolderOf may have returned name. Others are none of
+// our business.
+func isFolder(name string) bool {
+	i := strings.LastIndexByte(name, '-')
+	return i >= 0 && len(name)-i-1 == 16 && isHex(name[i+1:])
+}
+
+func isHex(s string) bool { return s != "" && strings.Trim(s, "0123456789abcdef") == "" }
+
+// Store keeps entries in a folder.
+type Store struct {
+	dir    string // absolute
+	limits Limits
+	report func(what, path string, err error) // is told what went wrong and costs nobody a result
+
+	mu       sync.Mutex // guards the fields below, and no wait
+	trusted  bool       // the folder is ours
+	distrust error      // why it is not; then nothing is read or written
+	locks    *os.File   // nil until it is needed
+	busy     map[Key]chan struct{}   // closed when the lock of the key is given back
+	settling map[*Lock]chan struct{} // closed when the entry has its name
+	usage    usage
+	swept    map[string]bool // folders in which left temporary files were looked for
+
+	slots   chan struct{} // one for each file that waits to be synced
+	tidying sync.Mutex    // held while the limits are seen to
+}
+
+// New returns the store of a folder, which need not exist.
+func New(dir string, limits Limits, report func(what, path string, err error)) *Store {
+	return &Store{
+		dir: dir, limits: limits, report: report,
+		busy:     make(map[Key]chan struct{}),
+		settling: make(map[*Lock]chan struct{}),
+		swept:    make(map[string]bool),
+		slots:    make(chan struct{}, manySettling),
+	}
+}
+
+// Path returns where the entry of a key is.
+func (s *Store) Path(in Folder, key Key) string {
+	var digits [2 * len(key)]byte
+	hex.Encode(digits[:], key[:])
+	b := make([]byte, 0, len(s.dir)+len(in)+len(digits)+8)
+	b = append(b, s.dir...)
+	b = append(b, filepath.Separator)
+	b = append(b, in...)
+	for _, level := range [][]byte{digits[:1], digits[1:2], digits[2:]} {
+		b = append(b, filepath.Separator)
+		b = append(b, level...)
+	}
+	return string(b)
+}
+
+// tmp is what the name of a temporary file has behind that of its entry.
+const tmp = ".tmp"
+
+// keyOf returns the key of the entry, or the temporary file, at a path. ok is
+// false for any other file.
+func keyOf(path string) (key Key, isTmp, ok bool) {
+	leaf, name := filepath.Split(path)
+	name, isTmp = strings.CutSuffix(name, tmp)
+	leaf = filepath.Clean(leaf)
+	first, second := filepath.Base(filepath.Dir(leaf)), filepath.Base(leaf)
+	digits := first + second + name
+	if len(first) != 1 || len(second) != 1 || len(digits) != 2*len(key) || !isHex(digits) {
+		return key, false, false
+	}
+	_, err := hex.Decode(key[:], []byte(digits))
+	return key, isTmp, err == nil
+}
+
+// errDistrust is matched by the error of a folder that others can write to.
+var errDistrust = errors.New("the folder cannot be trusted")
+
+// trust returns an error if others than this user can write to the folder. One
+// that does not exist is no error.
+func (s *Store) trust() error {
+	s.mu.Lock()
+	trusted, distrust := s.trusted, s.distrust
+	s.mu.Unlock()
+	if trusted || distrust != nil {
+		return distrust
+	}
+	about, err := os.Stat(s.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil: // it may come right
+		return err
+	case !about.IsDir():
+		distrust = fmt.Errorf("%w: it is a file", errDistrust)
+	default:
+		distrust = foreign(about)
+	}
+	s.mu.Lock()
+	s.trusted, s.distrust = distrust == nil, distrust
+	s.mu.Unlock()
+	if distrust != nil {
+		s.report("nothing is kept", s.dir, distrust)
+	}
+	return distrust
+}
+
+// makeRoot makes the folder, which git is told to leave alone.
+func (s *Store) makeRoot() error {
+	switch _, err := os.Stat(s.dir); {
+	case err == nil:
+		return s.trust()
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	if err := s.trust(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.locks = nil // was in a folder that is gone; who has a lock in it keeps it open
+	s.mu.Unlock()
+	_ = os.WriteFile(filepath.Join(s.dir, ".gitignore"), []byte("*\n"), 0o600)
+	return nil
+}
+
+// Forget removes the entry of a key. A result that is being computed is not
+// affected.
+func (s *Store) Forget(in Folder, key Key) error {
+	if err := s.trust(); err != nil {
+		return err
+	}
+	s.Sync()
+	path := s.Path(in, key)
+	if l := s.tryLock(key); l != nil { // else a live process has the temporary file
+		defer l.Unlock()
+		if err := remove(path + tmp); err != nil {
+			return err
+		}
+	}
+	return remove(path)
+}
+
+// Clear removes all entries of a function, and of all if in is "". Other files
+// stay where they are.
+func (s *Store) Clear(in Folder) error {
+	if err := s.trust(); err != nil {
+		return err
+	}
+	s.Sync()
+	var errs []error
+	s.walk(in, func(path string, _ fs.DirEntry) {
+		if err := remove(path); err != nil {
+			errs = append(errs, err)
+		}
+	})
+	s.removeEmpty(in)
+	s.mu.Lock()
+	s.usage = usage{}
+	s.mu.Unlock()
+	return errors.Join(errs...)
+}
+
+// walk calls visit with the path of each entry and temporary file of a function,
+// or of all if in is "". What cannot be read is passed over.
+func (s *Store) walk(in Folder, visit func(path string, file fs.DirEntry)) {
+	for _, folder := range s.folders(in) {
+		for _, first := range list(folder) {
+			for _, second := range list(filepath.Join(folder, first.Name())) {
+				leaf := filepath.Join(folder, first.Name(), second.Name())
+				for _, file := range list(leaf) {
+					path := filepath.Join(leaf, file.Name())
+					if _, _, ok := keyOf(path); ok {
+						visit(path, file)
+					}
+				}
+			}
+		}
+	}
+}
+
+// folders returns the path of the folder of a function, or of all.
+func (s *Store) folders(in Folder) []string {
+	if in != "" {
+		return []string{filepath.Join(s.dir, string(in))}
+	}
+	var all []string
+	for _, d := range list(s.dir) {
+		if d.IsDir() && isFolder(d.Name()) {
+			all = append(all, filepath.Join(s.dir, d.Name()))
+		}
+	}
+	return all
+}
+
+func list(dir string) []fs.DirEntry {
+	entries, _ := os.ReadDir(dir)
+	return entries
+}
+
+// removeEmpty removes the folders that have nothing in them. Who makes a file in
+// one of them at the same time makes the folder again.
+func (s *Store) removeEmpty(in Folder) {
+	for _, folder := range s.folders(in) {
+		for _, first := range list(folder) {
+			level := filepath.Join(folder, first.Name())
+			for _, second := range list(level) {
+				_ = os.Remove(filepath.Join(level, second.Name()))
+			}
+			_ = os.Remove(level)
+		}
+		_ = os.Remove(folder)
+	}
+}
+
+// remove is os.Remove without an error if nothing is there.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Sync waits until all that was written so far has its name and is safe from a
+// failure of power.
+func (s *Store) Sync() {
+	s.mu.Lock()
+	var waiting []chan struct{}
+	for _, done := range s.settling {
+		waiting = append(waiting, done)
+	}
+	s.mu.Unlock()
+	for _, done := range waiting {
+		<-done
+	}
+}

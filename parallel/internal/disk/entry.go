@@ -1,0 +1,151 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Entry is a result and what is known of it.
+type Entry struct {
+	Stored time.Time
+	Took   time.Duration // to compute it
+	Body   []byte        // the result's encoding
+}
+
+// An entry begins with a header, whose numbers are little-endian:
+//
+//	 0  magic
+//	 8  version of the format
+//	12  CRC-32C of all that follows
+//	16  key
+//	48  when it was stored, in nanoseconds since 1970
+//	56  how long it took to compute, in nanoseconds
+//	64  length of the body, which follows
+const (
+	magic      = "futures\x00"
+	version    = 1 // also changes when executor.Encode does
+	headerSize = 72
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// errVersion is the error of an entry that another version of this package wrote.
+var errVersion = errors.New("written by another version")
+
+// DamagedError is the error of a file that is not the entry it should be.
+type DamagedError struct {
+	Path   string
+	Reason error
+}
+
+func (e *DamagedError) Error() string { return fmt.Sprintf("%s is damaged: %v", e.Path, e.Reason) }
+func (e *DamagedError) Unwrap() error { return e.Reason }
+
+// header returns what stands before the body of an entry.
+func (e *Entry) header(key Key) []byte {
+	h := make([]byte, headerSize)
+	copy(h, magic)
+	binary.LittleEndian.PutUint32(h[8:], version)
+	copy(h[16:], key[:])
+	binary.LittleEndian.PutUint64(h[48:], uint64(e.Stored.UnixNano()))
+	binary.LittleEndian.PutUint64(h[56:], uint64(e.Took))
+	binary.LittleEndian.PutUint64(h[64:], uint64(len(e.Body)))
+	binary.LittleEndian.PutUint32(h[12:], crc32.Update(crc32.Checksum(h[16:], castagnoli), castagnoli, e.Body))
+	return h
+}
+
+// parse returns the entry that data is, whose memory it keeps.
+func parse(data []byte, key Key) (Entry, error) {
+	switch {
+	case len(data) < headerSize:
+		return Entry{}, fmt.Errorf("it has %d bytes, and a header alone has %d", len(data), headerSize)
+	case string(data[:8]) != magic:
+		return Entry{}, errors.New("it is no entry")
+	case binary.LittleEndian.Uint32(data[8:]) != version:
+		return Entry{}, errVersion
+	case Key(data[16:48]) != key:
+		return Entry{}, errors.New("it is the entry of another key")
+	}
+	body := data[headerSize:]
+	if n := binary.LittleEndian.Uint64(data[64:]); n != uint64(len(body)) {
+		return Entry{}, fmt.Errorf("its body has %d bytes instead of %d", len(body), n)
+	}
+	if crc32.Checksum(data[16:], castagnoli) != binary.LittleEndian.Uint32(data[12:]) {
+		return Entry{}, errors.New("its checksum is wrong")
+	}
+	return Entry{
+		Stored: time.Unix(0, int64(binary.LittleEndian.Uint64(data[48:]))),
+		Took:   time.Duration(binary.LittleEndian.Uint64(data[56:])),
+		Body:   body,
+	}, nil
+}
+
+// Read returns the entry of a key. The error matches [fs.ErrNotExist] if there is
+// none that this version can read, and is a [*DamagedError] if there is one that is
+// not whole.
+func (s *Store) Read(in Folder, key Key) (Entry, error) {
+	if err := s.trust(); err != nil {
+		return Entry{}, missing(err)
+	}
+	e, _, err := s.read(in, key)
+	return e, err
+}
+
+// read also reports whether the entry was found under its temporary name.
+func (s *Store) read(in Folder, key Key) (e Entry, isTmp bool, err error) {
+	path := s.Path(in, key)
+	e, err = readFile(path, key)
+	switch {
+	case err == nil:
+		s.touch(path)
+		return e, false, nil
+	case errors.Is(err, fs.ErrNotExist):
+		if e, torn := readFile(path+tmp, key); torn == nil {
+			return e, true, nil
+		}
+		return Entry{}, false, missing(err)
+	case errors.Is(err, errVersion):
+		return Entry{}, false, missing(err)
+	}
+	return Entry{}, false, &DamagedError{path, err}
+}
+
+// missing makes err match [fs.ErrNotExist].
+func missing(err error) error { return fmt.Errorf("%w: %w", fs.ErrNotExist, err) }
+
+func readFile(path string, key Key) (Entry, error) {
+	data, err := contents(path)
+	if err != nil {
+		return Entry{}, err
+	}
+	return parse(data, key)
+}
+
+// contents is os.ReadFile without the last read, which only says that there is no
+// more: a file that has grown is damaged anyway.
+func contents(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	about, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !about.Mode().IsRegular() {
+		return nil, errors.New("it is no file")
+	}
+	data := make([]byte, about.Size())
+	n, err := io.ReadFull(f, data)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return data[:n], err
+}

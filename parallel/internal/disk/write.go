@@ -1,0 +1,132 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// manySettling is how many files may wait to be synced. Then who writes another
+// waits: the disk is the limit.
+const manySettling = 16
+
+// Read is that of the store, for who has the lock. If a process ended before it gave
+// the entry its name, Unlock does.
+func (l *Lock) Read(in Folder) (Entry, error) {
+	if err := l.store.trust(); err != nil {
+		return Entry{}, missing(err)
+	}
+	e, isTmp, err := l.store.read(in, l.key)
+	if isTmp {
+		l.nameless, l.size = l.store.Path(in, l.key), int64(headerSize+len(e.Body))
+	}
+	return e, err
+}
+
+// Write writes the entry of the key that is locked. When it returns, the entry can be
+// read, though it has neither its name yet nor is safe from a failure of power: see
+// [Store.Sync]. A large entry that the limits would not let stay is not written.
+func (l *Lock) Write(in Folder, e Entry) error {
+	s := l.store
+	size := int64(headerSize + len(e.Body))
+	if err := s.trust(); err != nil {
+		return err
+	}
+	if s.limits.MaxBytes > 0 && size > s.limits.MaxBytes {
+		return fmt.Errorf("it has %d bytes, more than MaxBytes", size)
+	}
+	l.nameless = ""
+	path := s.Path(in, l.key)
+	f, err := s.create(path + tmp)
+	if err == nil {
+		err = write(f, e.header(l.key), e.Body)
+	}
+	if err == nil {
+		l.nameless, l.size, l.written = path, size, f
+	}
+	return err
+}
+
+// create makes a file that was not there, and the folders above it. Of a file that
+// was there, whoever wrote it has ended.
+func (s *Store) create(path string) (f *os.File, err error) {
+	for range 4 { // folders may be removed as fast as they are made
+		f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if err := s.makeRoot(); err != nil {
+				return nil, err
+			}
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		case errors.Is(err, fs.ErrExist):
+			if err := remove(path); err != nil {
+				return nil, err
+			}
+		default:
+			return f, err
+		}
+	}
+	return nil, err
+}
+
+// write writes a file to its end. If it cannot, it leaves none.
+func write(f *os.File, parts ...[]byte) error {
+	for _, part := range parts {
+		if _, err := f.Write(part); err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			return err
+		}
+	}
+	return nil
+}
+
+// settle gives the entry its name, and then the lock back, behind the caller's back.
+func (l *Lock) settle() {
+	s := l.store
+	s.slots <- struct{}{}
+	done := make(chan struct{})
+	s.mu.Lock()
+	s.settling[l] = done
+	s.mu.Unlock()
+	go func() {
+		err := l.name()
+		l.release()
+		switch {
+		case err == nil:
+			s.added(l.nameless, l.size)
+		case !errors.Is(err, fs.ErrNotExist): // else all was cleared meanwhile
+			s.report("a result is not kept", l.nameless, err)
+		}
+		s.mu.Lock()
+		delete(s.settling, l)
+		s.mu.Unlock()
+		close(done)
+		<-s.slots
+	}()
+}
+
+// name syncs the temporary file and makes it the entry.
+func (l *Lock) name() (err error) {
+	f := l.written
+	if f == nil {
+		if f, err = os.OpenFile(l.nameless+tmp, os.O_WRONLY, 0); err != nil {
+			return err
+		}
+	}
+	err = errors.Join(f.Sync(), f.Close())
+	if err == nil {
+		now := time.Now()
+		_ = os.Chtimes(f.Name(), now, now) // the order of use is that of these times
+		err = os.Rename(f.Name(), l.nameless)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
