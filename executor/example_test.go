@@ -430,3 +430,26 @@ func ExampleCall() {
 	// 3 <nil>
 	// 0 executor: shut down
 }
+
+func ExampleEncode() {
+	data, err := executor.Encode([]string{"elephant", "owl"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	animals, err := executor.Decode[[]string](data)
+	fmt.Println(animals, err)
+
+	_, err = executor.Encode(make(chan int))
+	fmt.Println(err != nil)
+	// Output:
+	// [elephant owl] <nil>
+	// true
+}
+
+// ExampleDecode is given bytes that Encode did not make.
+func ExampleDecode() {
+	_, err := executor.Decode[[]string]([]byte("rubbish"))
+	fmt.Println(err != nil)
+	// Output: true
+}

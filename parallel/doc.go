@@ -23,6 +23,15 @@
 // call is given says what it may use: hand it on. In worker processes, it is
 // GOMAXPROCS.
 //
+// # Results kept on disk
+//
+// [Cache] makes of a function one that answers from disk when it is called with an
+// argument that was there before: joblib.Memory. [Hash] is the digest by which an
+// argument is known.
+//
+//	memory := &parallel.Memory{Dir: "cache"}
+//	features := parallel.Cache(memory, "features", "v3", computeFeatures)
+//
 // # What differs from Python
 //
 //   - Timeout is for each call, from its start; joblib's begins when the result is
@@ -33,7 +42,10 @@
 //     joblib's generator runs everything at once.
 //   - PreDispatch is a number; there is no text that is evaluated.
 //   - A Parallel may run while another does.
+//   - A function with a memory has a name and a version of your choice, since Go cannot
+//     see when its code changes. Calls that come while one runs wait for it; limits
+//     are kept without being asked to; nothing that is read is code.
 //   - What joblib prints with verbose is printed here too, line by line.
 //
-// With Go 1.27, Run and Stream are methods of Jobs too.
+// With Go 1.27, Run and Stream are methods of Jobs too, and Cache is one of Memory.
 package parallel

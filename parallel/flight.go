@@ -66,7 +66,11 @@ func (c *CachedFunc[In, Out]) board(ctx context.Context, key disk.Key, in In) (O
 		return none, ctx.Err()
 	}
 	l := <-landed
-	return c.land(ctx, in, l.Val.(*landing[Out]))
+	out, err := c.land(ctx, in, l.Val.(*landing[Out]))
+	if errors.Is(err, context.Canceled) && !errors.Is(err, ctx.Err()) {
+		err = fmt.Errorf("%w: %w", ctx.Err(), err) // the function's ctx was cancelled when a deadline passed
+	}
+	return out, err
 }
 
 // leave takes one caller off a flight. It returns true for the last one, who has ended

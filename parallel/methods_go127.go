@@ -5,6 +5,8 @@ package parallel
 import (
 	"context"
 	"iter"
+
+	"github.com/gofutures/futures/executor"
 )
 
 // Run is the function [Run] as a method.
@@ -20,4 +22,9 @@ func (j Jobs) Stream[Out any](ctx context.Context, calls iter.Seq[Call[Out]]) it
 // StreamUnordered is the function [StreamUnordered] as a method.
 func (j Jobs) StreamUnordered[Out any](ctx context.Context, calls iter.Seq[Call[Out]]) iter.Seq2[Out, error] {
 	return StreamUnordered(ctx, j, calls)
+}
+
+// Cache is the function [Cache] as a method.
+func (m *Memory) Cache[In, Out any](name, version string, fn executor.Func[In, Out]) executor.Func[In, Out] {
+	return Cache(m, name, version, fn)
 }

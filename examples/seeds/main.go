@@ -25,6 +25,7 @@ var seeds = []seed{
 	{"ThreadPool and imap", poolImap},
 	{"Parallel and delayed", parallelDelayed},
 	{"Parallel for a list", parallelMap},
+	{"Memory.cache", parallelCache},
 	{"ProcessPoolExecutor and map", mapInProcesses},
 	{"multiprocessing.Pool, map, close and join", poolMap},
 	{"Parallel as a generator", parallelStream},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/gofutures/futures/parallel"
@@ -37,6 +38,29 @@ func parallelMap(ctx context.Context, out io.Writer) error {
 	}
 	fmt.Fprintln(out, counts)
 	return nil
+}
+
+// parallelCache counts a word once, and then has it from disk.
+//
+//	with tempfile.TemporaryDirectory() as folder:
+//	    cached = Memory(folder, verbose=0).cache(count)
+//	    print(cached("elephant"), cached("elephant"))
+func parallelCache(ctx context.Context, out io.Writer) error {
+	folder, err := os.MkdirTemp("", "seeds")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	memory := &parallel.Memory{Dir: folder}
+	defer memory.Sync()
+	cached := parallel.Cache(memory, "count", "v1", count)
+	first, err := cached(ctx, "elephant")
+	if err != nil {
+		return err
+	}
+	second, err := cached(ctx, "elephant")
+	fmt.Fprintln(out, first, second)
+	return err
 }
 
 // parallelStream has the results as they are ready, from worker processes.

@@ -44,10 +44,11 @@ func (l *Lock) Write(in Folder, e Entry) error {
 	if err == nil {
 		err = write(f, e.header(l.key), e.Body)
 	}
-	if err == nil {
-		l.nameless, l.size, l.written = path, size, f
+	if err != nil {
+		return err
 	}
-	return err
+	l.nameless, l.size, l.written = path, size, f
+	return remove(path) // or readers would find the old one until the new one has its name
 }
 
 // create makes a file that was not there, and the folders above it. Of a file that
