@@ -15,11 +15,11 @@
 //
 // The type is a text in UTF-8, without any space but those shown here:
 //
-//	bool int8 float64 string ...   a predeclared type: its name (uint8 for byte, int32 for rune)
+//	bool int8 float64 string ...   a predeclared type: its name; uint8 for byte, int32 for rune
 //	[]T   [3]T   map[K]V   *T      with the texts of T, K and V
 //	struct{A T;B U;@C V}           the fields in order; @ stands before those that are embedded
 //	time.Time   math/big.Int       these two, known as a whole
-//	example.com/p.N=T              any other defined type: its package's path, its name, and the text of what it is
+//	example.com/p.N=T              another defined type: its package's path, its name, and what it is
 //	example.com/p.N                the same type again, further to the right or inside of itself
 //	example.com/p.N!               a defined type that has a marshaler of its own
 //
@@ -62,8 +62,8 @@
 // [encoding.BinaryMarshaler], or else a [cbor.Marshaler]. A struct that embeds
 // something with the same method does not count as one, even if it declares the
 // method once more: the method may be that of the embedded field, which knows
-// nothing of the other fields, and how to tell is up to the compiler. Such a
-// struct is the sum of its fields.
+// nothing of the other fields, and only the compiler knows. Such a struct is the
+// sum of its fields.
 //
 // # What has no digest
 //
@@ -71,7 +71,7 @@
 // struct with an unexported field, nor what contains any of these, unless it is
 // in a type with a marshaler or in a field with the tag hash:"-". Neither has a
 // value that leads through more than 1000 pointers, slices and maps, one inside of
-// the other, as all values with a cycle do.
+// the other, as all values with a cycle do, or through more than 2^28 in all.
 package digest
 
 import (
@@ -126,6 +126,9 @@ func judge(t reflect.Type) verdict {
 	}
 	return verdict{hasher: &Hasher{t, []byte(version + text + "\n"), newPlan(t)}}
 }
+
+// Text describes the type that h is for, as it is hashed.
+func (h *Hasher) Text() string { return string(h.prefix[len(version) : len(h.prefix)-1]) }
 
 // Sum returns the digest of v, which must be of the type that h is for. There is
 // an error if v has a cycle, is nested too deep, or if one of the marshalers in

@@ -52,8 +52,9 @@ func (m *marshaler) isOf(t reflect.Type) bool {
 
 // embeddedIn returns the type of a field that t may have m from, nil if there is
 // none. Where there is one, t may still have an m of its own. The only way to know
-// is to ask the runtime whether the compiler generated the method, and the answer
-// is another one where it inlined something: no base for digests that are to last.
+// is to ask the runtime whether the compiler generated the method, as codec does
+// to refuse a type. No rule of the language promises the answer, so it is no base for
+// digests that are to last.
 func (m *marshaler) embeddedIn(t reflect.Type) reflect.Type {
 	if t.Kind() != reflect.Struct {
 		return nil

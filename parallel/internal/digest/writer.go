@@ -17,6 +17,10 @@ const (
 	// maxLevels is how many pointers, slices and maps a value may lead through.
 	maxLevels = 1000
 
+	// maxPlaces is through how many it may lead in all. A small value in which many
+	// pointers share what they point to may lead through more than anybody waits for.
+	maxPlaces = 1 << 28
+
 	// enough is how many bytes are gathered before the hash is called, which has
 	// its price for each call, and for each block of 64 bytes that comes in pieces.
 	enough = 4 << 10
@@ -33,6 +37,7 @@ type writer struct {
 	aside  []byte // the buf that comes next, or is back when entries are sorted
 	spans  []span // of the entries in buf
 	path   []place
+	places int // that were entered
 }
 
 // span is where in a buf an entry is.
@@ -62,7 +67,8 @@ func (w *writer) release() {
 	}
 	w.hash.Reset()
 	clear(w.path)
-	w.buf, w.aside, w.isHeld, w.spans, w.path = w.buf[:0], w.aside[:0], false, w.spans[:0], w.path[:0]
+	w.buf, w.aside, w.isHeld = w.buf[:0], w.aside[:0], false
+	w.spans, w.path, w.places = w.spans[:0], w.path[:0], 0
 	writers.Put(w)
 }
 
@@ -81,12 +87,10 @@ func (w *writer) uint64(x uint64) {
 	w.flushIfEnough()
 }
 
-// number writes a number of a size, or a bool, that is in memory as this machine
-// has it.
+// number writes a number of 2, 4 or 8 bytes that is in memory as this machine has
+// it.
 func (w *writer) number(p unsafe.Pointer, size uintptr) {
 	switch size {
-	case 1:
-		w.byte(*(*byte)(p))
 	case 2:
 		w.buf = binary.LittleEndian.AppendUint16(w.buf, *(*uint16)(p))
 		w.flushIfEnough()
@@ -161,6 +165,7 @@ func (w *writer) close(m opened) {
 
 var (
 	errCycle = errors.New("the value has a cycle, so it has no end; use indexes instead of pointers")
+	errLarge = fmt.Errorf("the value leads through more than %d pointers, slices and maps; does it share parts? Use indexes instead of pointers", maxPlaces)
 	errDeep  = fmt.Errorf("the value is nested more than %d levels deep; use a slice instead of what leads from one to the next", maxLevels)
 )
 
@@ -168,6 +173,9 @@ var (
 func (w *writer) enter(p place) error {
 	if len(w.path) == maxLevels {
 		return w.tooDeep()
+	}
+	if w.places++; w.places > maxPlaces {
+		return errLarge
 	}
 	w.path = append(w.path, p)
 	return nil

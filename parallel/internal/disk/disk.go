@@ -31,6 +31,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Key is that of an entry.
@@ -212,7 +213,7 @@ func (s *Store) Clear(in Folder) error {
 	})
 	s.removeEmpty(in)
 	s.mu.Lock()
-	s.usage = usage{}
+	s.usage.looked = time.Time{} // it has to be counted anew
 	s.mu.Unlock()
 	return errors.Join(errs...)
 }
@@ -221,11 +222,10 @@ func (s *Store) Clear(in Folder) error {
 // or of all if in is "". What cannot be read is passed over.
 func (s *Store) walk(in Folder, visit func(path string, file fs.DirEntry)) {
 	for _, folder := range s.folders(in) {
-		for _, first := range list(folder) {
-			for _, second := range list(filepath.Join(folder, first.Name())) {
-				leaf := filepath.Join(folder, first.Name(), second.Name())
-				for _, file := range list(leaf) {
-					path := filepath.Join(leaf, file.Name())
+		for _, first := range levels(folder) {
+			for _, second := range levels(first) {
+				for _, file := range list(second) {
+					path := filepath.Join(second, file.Name())
 					if _, _, ok := keyOf(path); ok {
 						visit(path, file)
 					}
@@ -258,15 +258,24 @@ func list(dir string) []fs.DirEntry {
 // one of them at the same time makes the folder again.
 func (s *Store) removeEmpty(in Folder) {
 	for _, folder := range s.folders(in) {
-		for _, first := range list(folder) {
-			level := filepath.Join(folder, first.Name())
-			for _, second := range list(level) {
-				_ = os.Remove(filepath.Join(level, second.Name()))
+		for _, first := range levels(folder) {
+			for _, second := range levels(first) {
+				_ = os.Remove(second)
 			}
-			_ = os.Remove(level)
+			_ = os.Remove(first)
 		}
 		_ = os.Remove(folder)
 	}
+}
+
+// levels returns the paths of the folders in dir that are named by a digit of keys.
+func levels(dir string) (all []string) {
+	for _, d := range list(dir) {
+		if d.IsDir() && len(d.Name()) == 1 && isHex(d.Name()) {
+			all = append(all, filepath.Join(dir, d.Name()))
+		}
+	}
+	return all
 }
 
 // remove is os.Remove without an error if nothing is there.

@@ -62,19 +62,8 @@ func (e *Entry) header(key Key) []byte {
 
 // parse returns the entry that data is, whose memory it keeps.
 func parse(data []byte, key Key) (Entry, error) {
-	switch {
-	case len(data) < headerSize:
-		return Entry{}, fmt.Errorf("it has %d bytes, and a header alone has %d", len(data), headerSize)
-	case string(data[:8]) != magic:
-		return Entry{}, errors.New("it is no entry")
-	case binary.LittleEndian.Uint32(data[8:]) != version:
-		return Entry{}, errVersion
-	case Key(data[16:48]) != key:
-		return Entry{}, errors.New("it is the entry of another key")
-	}
-	body := data[headerSize:]
-	if n := binary.LittleEndian.Uint64(data[64:]); n != uint64(len(body)) {
-		return Entry{}, fmt.Errorf("its body has %d bytes instead of %d", len(body), n)
+	if err := parseHeader(data, key, int64(len(data))); err != nil {
+		return Entry{}, err
 	}
 	if crc32.Checksum(data[16:], castagnoli) != binary.LittleEndian.Uint32(data[12:]) {
 		return Entry{}, errors.New("its checksum is wrong")
@@ -82,8 +71,26 @@ func parse(data []byte, key Key) (Entry, error) {
 	return Entry{
 		Stored: time.Unix(0, int64(binary.LittleEndian.Uint64(data[48:]))),
 		Took:   time.Duration(binary.LittleEndian.Uint64(data[56:])),
-		Body:   body,
+		Body:   data[headerSize:],
 	}, nil
+}
+
+// parseHeader looks at the header of a file of that size, which begins with data.
+func parseHeader(data []byte, key Key, size int64) error {
+	switch {
+	case len(data) < headerSize:
+		return fmt.Errorf("it has %d bytes, and a header alone has %d", len(data), headerSize)
+	case string(data[:8]) != magic:
+		return errors.New("it is no entry")
+	case binary.LittleEndian.Uint32(data[8:]) != version:
+		return errVersion
+	case Key(data[16:48]) != key:
+		return errors.New("it is the entry of another key")
+	}
+	if is, should := uint64(size-headerSize), binary.LittleEndian.Uint64(data[64:]); is != should {
+		return fmt.Errorf("its body has %d bytes instead of %d", is, should)
+	}
+	return nil
 }
 
 // Read returns the entry of a key. The error matches [fs.ErrNotExist] if there is
@@ -101,16 +108,17 @@ func (s *Store) Read(in Folder, key Key) (Entry, error) {
 func (s *Store) read(in Folder, key Key) (e Entry, isTmp bool, err error) {
 	path := s.Path(in, key)
 	e, err = readFile(path, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		if e, torn := readFile(path+tmp, key); torn == nil {
+			return e, true, nil
+		}
+		e, err = readFile(path, key) // it may have got its name between the two
+	}
 	switch {
 	case err == nil:
 		s.touch(path)
 		return e, false, nil
-	case errors.Is(err, fs.ErrNotExist):
-		if e, torn := readFile(path+tmp, key); torn == nil {
-			return e, true, nil
-		}
-		return Entry{}, false, missing(err)
-	case errors.Is(err, errVersion):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errVersion):
 		return Entry{}, false, missing(err)
 	}
 	return Entry{}, false, &DamagedError{path, err}
@@ -119,33 +127,37 @@ func (s *Store) read(in Folder, key Key) (e Entry, isTmp bool, err error) {
 // missing makes err match [fs.ErrNotExist].
 func missing(err error) error { return fmt.Errorf("%w: %w", fs.ErrNotExist, err) }
 
-func readFile(path string, key Key) (Entry, error) {
-	data, err := contents(path)
-	if err != nil {
-		return Entry{}, err
-	}
-	return parse(data, key)
-}
+// page is how much of a file is read before anybody looks at it. Most entries are
+// smaller.
+const page = 4 << 10
 
-// contents is os.ReadFile without the last read, which only says that there is no
-// more: a file that has grown is damaged anyway.
-func contents(path string) ([]byte, error) {
+// readFile takes memory for a file of any size only if its header says that size.
+func readFile(path string, key Key) (Entry, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return Entry{}, err
 	}
 	defer f.Close()
 	about, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return Entry{}, err
 	}
 	if !about.Mode().IsRegular() {
-		return nil, errors.New("it is no file")
+		return Entry{}, errors.New("it is no file")
 	}
-	data := make([]byte, about.Size())
-	n, err := io.ReadFull(f, data)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
+	size := about.Size()
+	data := make([]byte, min(size, page))
+	if _, err := io.ReadFull(f, data); err != nil {
+		return Entry{}, err
 	}
-	return data[:n], err
+	if size > page {
+		if err := parseHeader(data, key, size); err != nil {
+			return Entry{}, err
+		}
+		data = append(make([]byte, 0, size), data...)[:size]
+		if _, err := io.ReadFull(f, data[page:]); err != nil {
+			return Entry{}, err
+		}
+	}
+	return parse(data, key)
 }

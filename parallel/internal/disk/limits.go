@@ -83,6 +83,9 @@ type kept struct {
 // the next entry.
 func (s *Store) tidy() {
 	now := time.Now()
+	s.mu.Lock()
+	before := s.usage
+	s.mu.Unlock()
 	all, bytes := s.survey(now)
 	items := len(all)
 	slices.SortFunc(all, func(a, b kept) int { return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.path, b.path)) })
@@ -101,7 +104,12 @@ func (s *Store) tidy() {
 		evicted++
 	}
 	s.mu.Lock()
-	s.usage = usage{looked: now, bytes: bytes, items: items, evicted: s.usage.evicted + evicted}
+	s.usage = usage{ // what was added meanwhile may be counted twice, and not be missed
+		looked:  now,
+		bytes:   bytes + s.usage.bytes - before.bytes,
+		items:   items + s.usage.items - before.items,
+		evicted: before.evicted + evicted,
+	}
 	s.mu.Unlock()
 }
 

@@ -30,7 +30,7 @@ const longestNap = 50 * time.Millisecond
 
 // Lock waits until nobody else has the lock of key, or returns ctx's error. Where
 // processes cannot lock each other out, it excludes this process only: then two of
-// them may compute the same thing, and nothing else happens.
+// them may compute the same thing, and one may find damaged what the other is writing.
 func (s *Store) Lock(ctx context.Context, key Key) (*Lock, error) {
 	for {
 		release := s.claim(key)
