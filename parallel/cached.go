@@ -30,7 +30,8 @@ import (
 // Who waits and whose ctx ends leaves with the error of ctx; the ctx of fn, which has
 // the values of the first caller's and no deadline, ends when the last one is to leave.
 // An error and a panic reach all who wait. Each gets a result of its own, which shares
-// no memory with another's.
+// no memory with another's. A caller that has left must not change the argument while
+// the function may run on for the others.
 //
 // Cache panics, as [executor.Register] does, if m is nil or a field of it is wrong, fn is nil, the
 // name or the version is empty, the argument cannot be a key or the result cannot be kept
@@ -146,7 +147,7 @@ func (c *CachedFunc[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 	if out, err := c.use(c.memory.store.Read(c.folder, key)); err == nil {
 		return out, nil
 	}
-	return c.board(ctx, key, in)
+	return c.share(ctx, key, in)
 }
 
 // key returns the key of the result of a call.
@@ -219,12 +220,12 @@ func (c *CachedFunc[In, Out]) Refresh(ctx context.Context, in In) (Out, error) {
 	if err != nil {
 		return none, err
 	}
-	lock, err := c.memory.store.Lock(ctx, key)
+	lock, err := c.memory.lock(ctx, key)
 	if err != nil {
 		return none, err
 	}
 	defer lock.Unlock()
-	out, _, err := c.compute(ctx, lock, in)
+	out, _, err := c.compute(ctx, lock, in, func() error { return nil })
 	return out, err
 }
 

@@ -14,18 +14,26 @@ import (
 	"github.com/gofutures/futures/parallel/internal/disk"
 )
 
-// flight is a call of a cached function for all who want its result at once.
+// flight is a call of a cached function for all who want its result at once. Who
+// comes while it is under way boards it.
 //
 // The function runs on a goroutine of its own, so that each caller can leave when its
-// ctx ends. It has the values of the first caller's ctx, and with them the place of a
-// call on an executor: it may wait there for calls of its own. The last caller does
-// not leave but ends the ctx and waits: then it is like any call, and nothing is left
-// behind.
+// ctx ends. It has the values of the first caller's ctx, and with them the place of
+// that call on an executor, which it lends when it waits for calls of its own. So the
+// first caller keeps its place while it waits for the flight, and the others lend
+// theirs: else they could fill the executor that the function waits for. The last
+// caller does not leave but ends the function's ctx and waits: then it is like any
+// call, and nothing is left behind.
 type flight struct {
-	callers int // guarded by Memory.mu
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	ctx      context.Context // the function's
+	cancel   context.CancelCauseFunc
+	landed   chan struct{} // closed when the function has ended
+	callers  int           // guarded by Memory.mu
+	ownerOff atomic.Bool   // the first caller has left, and may change its argument
 }
+
+// Done makes a flight something to wait for.
+func (f *flight) Done() <-chan struct{} { return f.landed }
 
 // landing is what came of a flight.
 type landing[Out any] struct {
@@ -37,61 +45,128 @@ type landing[Out any] struct {
 	isTaken  atomic.Bool          // somebody has out
 }
 
-// board calls the function, or waits for a call that runs.
-func (c *CachedFunc[In, Out]) board(ctx context.Context, key disk.Key, in In) (Out, error) {
-	var none Out
+// errSpoiled is the error of a flight that nobody can use: its argument was changed
+// under way.
+var errSpoiled = errors.New("the argument was changed while the function ran")
+
+// share calls the function for all who call it with the same argument now.
+func (c *CachedFunc[In, Out]) share(ctx context.Context, key disk.Key, in In) (out Out, err error) {
 	inner, err := c.enter(ctx, key)
 	if err != nil {
-		return none, err
+		return out, err
 	}
+	for {
+		l, err := c.fly(ctx, inner, key, in)
+		if err != nil {
+			return out, err
+		}
+		if l.err == errSpoiled {
+			continue
+		}
+		out, err = c.land(ctx, in, l)
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, ctx.Err()) {
+			err = fmt.Errorf("%w: %w", ctx.Err(), err) // a deadline has passed, and then the function's ctx was cancelled
+		}
+		return out, err
+	}
+}
+
+// fly boards the flight of key, or begins one, and returns what comes of it. The error
+// is that of ctx, if the caller has left.
+func (c *CachedFunc[In, Out]) fly(ctx, inner context.Context, key disk.Key, in In) (*landing[Out], error) {
 	m := c.memory
 	m.mu.Lock()
-	f := m.flights[key]
-	if f == nil {
-		f = new(flight)
+	f, isBoarding := m.flights[key]
+	if !isBoarding {
+		f = &flight{landed: make(chan struct{})}
 		f.ctx, f.cancel = context.WithCancelCause(context.WithoutCancel(inner))
 		m.flights[key] = f
 	}
 	f.callers++
-	landed := m.group.DoChan(string(key[:]), func() (any, error) { return c.fly(f.ctx, key, in), nil })
+	result := m.group.DoChan(string(key[:]), func() (any, error) {
+		l := c.pilot(f, key, in)
+		m.end(key, f)
+		close(f.landed)
+		return l, nil
+	})
 	m.mu.Unlock()
 
-	select {
-	case l := <-landed:
-		m.leave(key, f, nil)
-		return c.land(ctx, in, l.Val.(*landing[Out]))
-	case <-ctx.Done():
+	wait := f.wait
+	if isBoarding {
+		wait = f.waitAndLend
 	}
-	if !m.leave(key, f, context.Cause(ctx)) {
-		return none, ctx.Err()
+	if !wait(ctx) {
+		if !m.leave(key, f, ctx, !isBoarding) {
+			return nil, ctx.Err()
+		}
+		_ = wait(context.WithoutCancel(ctx))
 	}
-	l := <-landed
-	out, err := c.land(ctx, in, l.Val.(*landing[Out]))
-	if errors.Is(err, context.Canceled) && !errors.Is(err, ctx.Err()) {
-		err = fmt.Errorf("%w: %w", ctx.Err(), err) // the function's ctx was cancelled when a deadline passed
-	}
-	return out, err
+	return (<-result).Val.(*landing[Out]), nil
 }
 
-// leave takes one caller off a flight. It returns true for the last one, who has ended
-// the flight: who comes next begins another.
-func (m *Memory) leave(key disk.Key, f *flight, cause error) (wasLast bool) {
+// wait returns false if ctx ends before the flight does.
+func (f *flight) wait(ctx context.Context) bool {
+	select {
+	case <-f.landed:
+	case <-ctx.Done():
+	}
+	return f.hasLanded()
+}
+
+// waitAndLend is wait for a caller whose place on an executor others may have
+// meanwhile.
+func (f *flight) waitAndLend(ctx context.Context) bool {
+	_, _, _ = executor.Wait(ctx, executor.AllCompleted, f)
+	return f.hasLanded()
+}
+
+func (f *flight) hasLanded() bool {
+	select {
+	case <-f.landed:
+		return true
+	default:
+		return false
+	}
+}
+
+// leave takes a caller off a flight. It returns true for the last one, who has to stay:
+// then the flight is ending, and who comes next begins another.
+func (m *Memory) leave(key disk.Key, f *flight, ctx context.Context, isOwner bool) (isLast bool) {
+	if isOwner {
+		f.ownerOff.Store(true)
+	}
 	m.mu.Lock()
 	f.callers--
-	wasLast = f.callers == 0
-	if wasLast {
+	isLast = f.callers == 0
+	if isLast {
+		m.strike(key, f)
+	}
+	m.mu.Unlock()
+	if isLast {
+		f.cancel(context.Cause(ctx))
+	}
+	return isLast
+}
+
+// end is for a flight whose function has ended.
+func (m *Memory) end(key disk.Key, f *flight) {
+	m.mu.Lock()
+	m.strike(key, f)
+	m.mu.Unlock()
+	f.cancel(nil)
+}
+
+// strike makes a flight one that nobody can board. mu is held.
+func (m *Memory) strike(key disk.Key, f *flight) {
+	if m.flights[key] == f {
 		delete(m.flights, key)
 		m.group.Forget(string(key[:]))
 	}
-	m.mu.Unlock()
-	if wasLast {
-		f.cancel(cause)
-	}
-	return wasLast
 }
 
-// fly makes the call on a goroutine of its own, which the function may end.
-func (c *CachedFunc[In, Out]) fly(ctx context.Context, key disk.Key, in In) *landing[Out] {
+// pilot makes the call on a goroutine of its own, which the function may end: of
+// that, singleflight would tell nobody.
+func (c *CachedFunc[In, Out]) pilot(f *flight, key disk.Key, in In) *landing[Out] {
 	l, landed := new(landing[Out]), make(chan struct{})
 	go func() {
 		returned := false
@@ -101,7 +176,7 @@ func (c *CachedFunc[In, Out]) fly(ctx context.Context, key disk.Key, in In) *lan
 			}
 			close(landed)
 		}()
-		c.look(ctx, key, in, l)
+		c.look(f, key, in, l)
 		returned = true
 	}()
 	<-landed
@@ -110,20 +185,18 @@ func (c *CachedFunc[In, Out]) fly(ctx context.Context, key disk.Key, in In) *lan
 
 // crash is for a function that did not return.
 func (l *landing[Out]) crash(recovered any) {
-	switch p := recovered.(type) {
-	case nil:
-		l.exited = true
-	case *executor.PanicError:
+	l.exited = recovered == nil
+	if p, ok := recovered.(*executor.PanicError); ok && p != nil {
 		l.panicked = p
-	default:
+	} else if !l.exited {
 		l.panicked = &executor.PanicError{Value: recovered, Stack: debug.Stack()}
 	}
 }
 
-// look waits until no other process computes the result, and then takes what that
-// has left or calls the function.
-func (c *CachedFunc[In, Out]) look(ctx context.Context, key disk.Key, in In, l *landing[Out]) {
-	lock, err := c.memory.store.Lock(ctx, key)
+// look waits until nobody else computes the result, and then takes what that has left
+// or calls the function.
+func (c *CachedFunc[In, Out]) look(f *flight, key disk.Key, in In, l *landing[Out]) {
+	lock, err := c.memory.lock(f.ctx, key)
 	if err != nil {
 		l.err = err
 		return
@@ -138,16 +211,38 @@ func (c *CachedFunc[In, Out]) look(ctx context.Context, key disk.Key, in In, l *
 		c.own.counts.damaged.Add(1)
 		c.memory.log("an entry is computed again", c.memory.store.Path(c.folder, key), err)
 	}
-	l.out, l.encoding, l.err = c.compute(ctx, lock, in)
+	l.out, l.encoding, l.err = c.compute(f.ctx, lock, in, func() error {
+		if f.ownerOff.Load() {
+			if now, err := c.key(in); err != nil || now != key {
+				return errSpoiled
+			}
+		}
+		return nil
+	})
 }
 
-// compute calls the function and keeps its result. The encoding is nil if it has
-// none.
-func (c *CachedFunc[In, Out]) compute(ctx context.Context, lock *disk.Lock, in In) (out Out, encoding []byte, err error) {
+// lock waits for the lock of a key. Meanwhile it lends the place of the call on an
+// executor that ctx belongs to: who has the lock may wait for that.
+func (m *Memory) lock(ctx context.Context, key disk.Key) (*disk.Lock, error) {
+	if l := m.store.TryLock(key); l != nil {
+		return l, nil
+	}
+	waiting := executor.Go(context.WithoutCancel(ctx), &executor.ThreadPerTask{}, func(context.Context) (*disk.Lock, error) {
+		return m.store.Lock(ctx, key) // ends when ctx does
+	})
+	return waiting.Result(context.WithoutCancel(ctx))
+}
+
+// compute calls the function and keeps its result, unless check has an error. The
+// encoding is nil if there is none.
+func (c *CachedFunc[In, Out]) compute(ctx context.Context, lock *disk.Lock, in In, check func() error) (out Out, encoding []byte, err error) {
 	c.own.counts.misses.Add(1)
 	start := time.Now()
 	out, err = c.fn(ctx, in)
 	end := time.Now()
+	if err == nil {
+		err = check()
+	}
 	if err != nil {
 		return out, nil, err
 	}
@@ -157,7 +252,9 @@ func (c *CachedFunc[In, Out]) compute(ctx context.Context, lock *disk.Lock, in I
 	}
 	if failed != nil {
 		c.own.counts.unkept.Add(1)
-		c.memory.log("a result is not kept", c.owner.name, failed)
+		if !errors.Is(failed, disk.ErrDistrust) {
+			c.memory.log("a result is not kept", c.owner.name, failed)
+		}
 	}
 	return out, encoding, nil
 }
@@ -165,20 +262,25 @@ func (c *CachedFunc[In, Out]) compute(ctx context.Context, lock *disk.Lock, in I
 // land returns what came of a flight to one of its callers. The first gets what the
 // function returned, and the others a copy: they might change it.
 func (c *CachedFunc[In, Out]) land(ctx context.Context, in In, l *landing[Out]) (out Out, err error) {
-	switch {
-	case l.panicked != nil:
-		panic(l.panicked)
-	case l.exited:
-		runtime.Goexit()
-	case l.isTaken.CompareAndSwap(false, true):
-		return l.out, l.err
-	case l.err == nil:
+	isFirst := l.isTaken.CompareAndSwap(false, true)
+	crashed := l.panicked != nil || l.exited
+	if !isFirst && !crashed && l.err == nil {
 		if out, err = executor.Decode[Out](l.encoding); err != nil { // it has no encoding, and is not kept
 			c.own.counts.misses.Add(1)
 			return c.fn(ctx, in)
 		}
 	}
-	c.own.counts.shared.Add(1)
+	if !isFirst {
+		c.own.counts.shared.Add(1)
+	}
+	switch {
+	case l.panicked != nil:
+		panic(l.panicked)
+	case l.exited:
+		runtime.Goexit()
+	case isFirst:
+		return l.out, l.err
+	}
 	return out, l.err
 }
 

@@ -51,8 +51,9 @@ type Memory struct {
 	// is no limit: reduce_size, without having to call it. Over a limit, the
 	// results that were not used for longest are removed, a tenth more than needed;
 	// MaxAge is the time since a result was last used. It is seen to after results
-	// are stored. Each process counts what it stores itself, so that with n of
-	// them there may be n-1 tenths too much for a while.
+	// are stored. Each process looks at what the others have stored when it has stored
+	// a tenth of a limit itself, so that with n of them there may be n-1 tenths too
+	// much for a while.
 	MaxBytes int64
 	MaxItems int
 	MaxAge   time.Duration

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ type input struct {
 	files   []string
 	lost    []Failure // folders below that cannot be listed
 	verbose bool
+	cache   string // folder; "": none
 }
 
 // inputError is an error that the user mends, by another command line.
@@ -34,15 +36,20 @@ func badInput(format string, args ...any) error {
 func readInput(ctx context.Context, args []string) (input, error) {
 	flags := flag.NewFlagSet("levers", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the error says it all
-	verbose := flags.Bool("v", false, "")
+	var in input
+	flags.BoolVar(&in.verbose, "v", false, "")
+	flags.Func("cache", "", in.setCache)
 	if err := flags.Parse(args); err != nil {
 		return input{}, &inputError{err}
 	}
 	folder, err := folderOf(ctx, flags.Args())
+	if err == nil && in.cache != "" {
+		folder, err = absolute(folder) // a cache knows files by their path
+	}
 	if err != nil {
 		return input{}, err
 	}
-	in := input{folder: folder, verbose: *verbose}
+	in.folder = folder
 	if err := in.list(ctx); err != nil {
 		return input{}, err
 	}
@@ -75,6 +82,35 @@ func folderOf(ctx context.Context, args []string) (string, error) {
 		return "", badInput("%s is not a folder", name)
 	}
 	return folder, nil
+}
+
+// absolute returns the absolute path of a folder, with symbolic links resolved: the
+// working directory may be behind one.
+func absolute(folder string) (string, error) {
+	path, err := filepath.Abs(folder)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return "", badInput("folder %s: %s", folder, reason(err))
+	}
+	return path, nil
+}
+
+// setCache sets the folder of the cache. It need not exist.
+func (in *input) setCache(dir string) error {
+	if dir == "" {
+		return errors.New("name a folder")
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return errors.New(reason(err))
+	case err == nil && !info.IsDir():
+		return errors.New("it is not a folder")
+	}
+	in.cache = dir
+	return nil
 }
 
 // goSource returns the source tree of the installed Go. It asks the go command,

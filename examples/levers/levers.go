@@ -18,15 +18,23 @@ import (
 // levers is the table: one lever is one line. The first is what the others are
 // compared with.
 var levers = []lever{
-	{"a plain loop", loop},
-	{"executor.Sequential", on(func() closer { return &executor.Sequential{} })},
-	{"executor.ThreadPoolExecutor", on(func() closer { return &executor.ThreadPoolExecutor{} })},
-	{"executor.ThreadPerTask", on(func() closer { return &executor.ThreadPerTask{} })},
-	{"executor.ProcessPoolExecutor", on(func() closer { return &executor.ProcessPoolExecutor{} })},
-	{"pool.Threads", pooled(pool.Threads)},
-	{"pool.Processes", pooled(pool.Processes)},
-	{"parallel, threads", jobs("threads")},
-	{"parallel, processes", jobs("processes")},
+	{name: "a plain loop", run: loop},
+	{name: "executor.Sequential", run: on(func() closer { return &executor.Sequential{} })},
+	{name: "executor.ThreadPoolExecutor", run: on(func() closer { return &executor.ThreadPoolExecutor{} })},
+	{name: "executor.ThreadPerTask", run: on(func() closer { return &executor.ThreadPerTask{} })},
+	{name: "executor.ProcessPoolExecutor", run: on(func() closer { return &executor.ProcessPoolExecutor{} })},
+	{name: "pool.Threads", run: pooled(pool.Threads)},
+	{name: "pool.Processes", run: pooled(pool.Processes)},
+	{name: "parallel, threads", run: jobs("threads", parse)},
+	{name: "parallel, processes", run: jobs("processes", parse)},
+}
+
+// leversFor returns all levers that the command line asks for.
+func leversFor(in input) []lever {
+	if in.cache == "" {
+		return levers
+	}
+	return slices.Concat(levers, []lever{cached(in.cache)})
 }
 
 // A function that runs in other processes is registered.
@@ -34,8 +42,9 @@ func init() { executor.Register(parse) }
 
 // lever is one way to parse files: it returns a report of each, in any order.
 type lever struct {
-	name string
-	run  func(ctx context.Context, files []string) reports
+	name  string
+	run   func(ctx context.Context, files []string) reports
+	cache *parallel.Memory // that run asks; nil: none
 }
 
 type reports = iter.Seq2[Report, error]
@@ -86,7 +95,7 @@ func pooled(open func(int) *pool.Pool) func(context.Context, []string) reports {
 
 // jobs returns a lever that parses files with parallel. On processes, it sends as
 // many together as take a fifth of a second.
-func jobs(backend string) func(context.Context, []string) reports {
+func jobs(backend string, parse executor.Func[string, Report]) func(context.Context, []string) reports {
 	return func(ctx context.Context, files []string) reports {
 		calls := func(yield func(parallel.Call[Report]) bool) {
 			for _, path := range files {
@@ -110,7 +119,8 @@ type measured struct {
 	name  string
 	total Total
 	wall  time.Duration
-	peak  uint64 // bytes; 0: not known
+	peak  uint64                // bytes; 0: not known
+	cache *parallel.MemoryStats // nil: the lever has none
 }
 
 // measure does the job with one lever.
@@ -121,7 +131,16 @@ func measure(ctx context.Context, l lever, in input, g gauge, p *progress) (meas
 	peak := g.start()
 	start := time.Now()
 	total, err := l.total(ctx, in, p)
-	return measured{l.name, total, time.Since(start), peak()}, err
+	return measured{l.name, total, time.Since(start), peak(), l.stats()}, err
+}
+
+// stats returns what the cache of a lever was good for, nil if it has none.
+func (l lever) stats() *parallel.MemoryStats {
+	if l.cache == nil {
+		return nil
+	}
+	stats := l.cache.Stats()
+	return &stats
 }
 
 // total adds up the reports of a lever.

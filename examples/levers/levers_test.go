@@ -17,6 +17,8 @@ import (
 
 func TestMain(m *testing.M) {
 	executor.WorkerMain()
+	// Else the race detector lets each worker sleep for a second before it ends.
+	_ = os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 	goleak.VerifyTestMain(m)
 }
 
@@ -84,7 +86,7 @@ func TestEveryLeverReportsGoodAndBadFilesAlike(t *testing.T) {
 		"empty.go:1: does not parse: expected 'package', found 'EOF'",
 		"gone.go: disappeared: ",
 	}
-	for _, l := range levers {
+	for _, l := range withCache(t) {
 		t.Run(l.name, func(t *testing.T) {
 			got := totalOf(t, l, in)
 			checkFailures(t, in, got.Failures, wantFailures)
@@ -131,7 +133,7 @@ func TestFileWithoutPermissionIsAFailureOfEveryLever(t *testing.T) {
 		t.Skip("this user may read every file: root, or a system without modes")
 	}
 	in := inputOf(t, root)
-	for _, l := range levers {
+	for _, l := range withCache(t) {
 		checkFailures(t, in, totalOf(t, l, in).Failures, []string{"locked.go: cannot be read: "})
 	}
 }
@@ -145,7 +147,7 @@ func TestLinkThatLeadsToNoFileIsAFailureOfEveryLever(t *testing.T) {
 		}
 	}
 	in := inputOf(t, root)
-	for _, l := range levers {
+	for _, l := range withCache(t) {
 		checkFailures(t, in, totalOf(t, l, in).Failures, []string{
 			"dangling.go: cannot be read: a link that leads nowhere",
 			"tree.go: cannot be read: not a regular file",
@@ -157,7 +159,7 @@ func TestEveryLeverStopsWhenCtxEnds(t *testing.T) {
 	path := write(t, t.TempDir(), "a.go", "package a\n")
 	// More than a Map may have under way, so that some are left.
 	files := slices.Repeat([]string{path}, 10+4*runtime.GOMAXPROCS(0))
-	for _, l := range levers {
+	for _, l := range withCache(t) {
 		t.Run(l.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -184,7 +186,7 @@ func TestNoLeverLeavesAProcessBehind(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, "a.go", "package a\n")
 	in := inputOf(t, root)
-	for _, l := range levers {
+	for _, l := range withCache(t) {
 		totalOf(t, l, in)
 		if pids, err := children(); len(pids) > 0 || err != nil {
 			t.Errorf("%s has left the processes %v (%v), want none", l.name, pids, err)

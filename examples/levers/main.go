@@ -3,7 +3,10 @@
 // memory it needed. The job is the same function each time; what differs is
 // one line in the table of levers.go.
 //
-//	go run ./examples/levers [-v] [folder]
+//	go run ./examples/levers [-v] [-cache dir] [folder]
+//
+// With -cache, one more lever keeps what it found in the folder dir. Run it twice:
+// the second run answers from there, and parses only what has changed.
 package main
 
 import (
@@ -18,14 +21,16 @@ import (
 	"github.com/gofutures/futures/executor"
 )
 
-const usage = `usage: levers [-v] [folder]
+const usage = `usage: levers [-v] [-cache dir] [folder]
 
 Levers parses every .go file in and below the folder, once with each lever of
 this module, checks that all levers give the same answer, and prints what each
 of them cost. Without a folder it takes the source tree of the installed Go.
 
-  -v    name all files that failed, not only the first few
-  -h    print this text
+  -v          name all files that failed, not only the first few
+  -cache dir  add a lever that keeps its reports in the folder dir, and parses
+              only files that have none there
+  -h          print this text
 
 The answer
   Lines, functions, the longest function and the most complex one. Functions
@@ -51,10 +56,22 @@ The cost
   peak may be missed, and workers are not in it. The head of the column says
   which.
 
+The cache
+  With -cache, the last lever looks for the report of each file in the folder
+  dir, which it makes if it is not there. Hits are the files whose report it
+  found, and misses those that it had to parse: new ones, and those whose size or
+  time of modification has changed. Time saved is what parsing the hits had taken,
+  one by one, and the wall time has the wait until what is new is safe on the
+  disk. The report of a file that cannot be read is not kept; one that has
+  disappeared is neither a hit nor a miss. Several runs may use one folder at the
+  same time: of two that miss a file, one parses it and the other waits. The
+  folder may be removed at any time.
+
 Exit status
   0    all levers gave the same answer, also if files failed
   1    they did not, or a lever failed
-  2    bad input: an unknown flag, no such folder, no .go file in it
+  2    bad input: an unknown flag, no such folder, no .go file in it, a cache that
+       is not a folder
   130  stopped with Ctrl-C
 `
 
@@ -73,7 +90,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err == nil {
-		err = compare(ctx, levers, in, stdout, stderr)
+		err = compare(ctx, leversFor(in), in, stdout, stderr)
 	}
 	return status(ctx, err, stderr)
 }

@@ -57,6 +57,9 @@ func TestBadInputIsExplainedWithStatus2(t *testing.T) {
 		{"no Go files", []string{empty}, "no .go file in or below"},
 		{"two folders", []string{empty, empty}, "one folder, please, not 2"},
 		{"unknown flag", []string{"-fast"}, "-fast"},
+		{"cache without a name", []string{"-cache", "", empty}, `invalid value "" for flag -cache: name a folder`},
+		{"cache that is a file", []string{"-cache", file, empty}, "for flag -cache: it is not a folder"},
+		{"cache without a folder", []string{"-cache"}, "flag needs an argument: -cache"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -101,7 +104,7 @@ func TestCtrlCDuringALeverSaysHowFarItWas(t *testing.T) {
 	write(t, root, "a.go", "package a\n")
 	write(t, root, "b.go", "package b\n")
 	ctx, cancel := context.WithCancel(t.Context())
-	interrupted := lever{"interrupted", func(ctx context.Context, files []string) reports {
+	interrupted := lever{name: "interrupted", run: func(ctx context.Context, files []string) reports {
 		return func(yield func(Report, error) bool) {
 			if yield(parse(ctx, files[0])) {
 				cancel()
@@ -130,7 +133,7 @@ func TestLeversThatDisagreeAreStatus1(t *testing.T) {
 		{"another failure", func(r *Report) { r.Failure.Message += "!" }, "a plain loop: failure b.go:1: does not parse: expected 'package', found 'EOF'\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			liar := lever{"liar", func(ctx context.Context, files []string) reports { return changed(loop(ctx, files), c.lie) }}
+			liar := lever{name: "liar", run: func(ctx context.Context, files []string) reports { return changed(loop(ctx, files), c.lie) }}
 			var out, errs bytes.Buffer
 			err := compare(t.Context(), []lever{levers[0], liar}, inputOf(t, root), &out, &errs)
 			status := status(t.Context(), err, &errs)

@@ -50,6 +50,10 @@ const (
 	disappeared  = "disappeared"
 )
 
+// parseVersion must change with what parse returns: the reports that -cache keeps
+// are found by it.
+const parseVersion = "1"
+
 // parse is the job: it reads and parses one file. Its error is only that of an
 // ended ctx; all else is in the report.
 func parse(ctx context.Context, path string) (Report, error) {

@@ -29,8 +29,23 @@ func printCosts(out io.Writer, memory string, runs []measured) {
 		speedUp := float64(runs[0].wall) / float64(m.wall)
 		rows = append(rows, []string{m.name, seconds(m.wall), fmt.Sprintf("%.2f", speedUp), mebibytes(m.peak)})
 	}
+	if slices.ContainsFunc(runs, func(m measured) bool { return m.cache != nil }) {
+		addCache(rows, runs)
+	}
 	fmt.Fprintf(out, "\n%s\n", table(rows))
 	fmt.Fprintf(out, "All %d levers gave the same answer.\n", len(runs))
+}
+
+// addCache adds the columns that say what a cache was good for.
+func addCache(rows [][]string, runs []measured) {
+	rows[0] = append(rows[0], "hits", "misses", "time saved")
+	for i, m := range runs {
+		cells := []string{"-", "-", "-"}
+		if c := m.cache; c != nil {
+			cells = []string{thousands(int(c.Hits)), thousands(int(c.Misses)), seconds(c.Saved)}
+		}
+		rows[i+1] = append(rows[i+1], cells...)
+	}
 }
 
 // table aligns the first column to the left and the others to the right.

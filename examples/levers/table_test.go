@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/gofutures/futures/parallel"
 )
 
 func TestTableLooksLikeThis(t *testing.T) {
@@ -21,6 +23,24 @@ twice as fast    6.173 s      2.00   1234.0 MiB
 unknown         24.000 s      0.51    not known
 
 All 3 levers gave the same answer.
+`
+	if got := out.String(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestTableOfACacheLooksLikeThis(t *testing.T) {
+	var out bytes.Buffer
+	printCosts(&out, "peak memory", []measured{
+		{name: "a plain loop", wall: 12 * time.Second, peak: 40 << 20},
+		{name: "a cache", wall: time.Second, peak: 50 << 20, cache: &parallel.MemoryStats{Hits: 1233, Misses: 1, Saved: 11 * time.Second}},
+	})
+	want := `
+lever         wall time  speed-up  peak memory   hits  misses  time saved
+a plain loop   12.000 s      1.00     40.0 MiB      -       -           -
+a cache         1.000 s     12.00     50.0 MiB  1,233       1    11.000 s
+
+All 2 levers gave the same answer.
 `
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)

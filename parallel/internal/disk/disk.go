@@ -69,13 +69,13 @@ func isHex(s string) bool { return s != "" && strings.Trim(s, "0123456789abcdef"
 type Store struct {
 	dir    string // absolute
 	limits Limits
-	report func(what, path string, err error) // is told what went wrong and costs nobody a result
+	report func(what, path string, err error) // is told what went wrong and costs nobody a result, perhaps again and again
 
-	mu       sync.Mutex // guards the fields below, and no wait
-	trusted  bool       // the folder is ours
-	distrust error      // why it is not; then nothing is read or written
-	locks    *os.File   // nil until it is needed
-	busy     map[Key]chan struct{}   // closed when the lock of the key is given back
+	mu       sync.Mutex              // guards the fields below, and no wait
+	trusted  bool                    // the folder is ours
+	distrust error                   // why it is not; then nothing is read or written
+	locks    *os.File                // nil until it is needed
+	busy     map[int64]chan struct{} // by place; closed when its lock is given back
 	settling map[*Lock]chan struct{} // closed when the entry has its name
 	usage    usage
 	swept    map[string]bool // folders in which left temporary files were looked for
@@ -88,7 +88,7 @@ type Store struct {
 func New(dir string, limits Limits, report func(what, path string, err error)) *Store {
 	return &Store{
 		dir: dir, limits: limits, report: report,
-		busy:     make(map[Key]chan struct{}),
+		busy:     make(map[int64]chan struct{}),
 		settling: make(map[*Lock]chan struct{}),
 		swept:    make(map[string]bool),
 		slots:    make(chan struct{}, manySettling),
@@ -128,36 +128,29 @@ func keyOf(path string) (key Key, isTmp, ok bool) {
 	return key, isTmp, err == nil
 }
 
-// errDistrust is matched by the error of a folder that others can write to.
-var errDistrust = errors.New("the folder cannot be trusted")
+// ErrDistrust is matched by the error of a folder that others can write to, which was
+// reported.
+var ErrDistrust = errors.New("the folder cannot be trusted")
 
 // trust returns an error if others than this user can write to the folder. One
-// that does not exist is no error.
+// that does not exist is no error. It is asked each time: who removes a folder can
+// make another.
 func (s *Store) trust() error {
-	s.mu.Lock()
-	trusted, distrust := s.trusted, s.distrust
-	s.mu.Unlock()
-	if trusted || distrust != nil {
-		return distrust
-	}
 	about, err := os.Stat(s.dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	case err != nil: // it may come right
+	case err != nil:
 		return err
 	case !about.IsDir():
-		distrust = fmt.Errorf("%w: it is a file", errDistrust)
+		err = fmt.Errorf("%w: it is a file", ErrDistrust)
 	default:
-		distrust = foreign(about)
+		err = foreign(about)
 	}
-	s.mu.Lock()
-	s.trusted, s.distrust = distrust == nil, distrust
-	s.mu.Unlock()
-	if distrust != nil {
-		s.report("nothing is kept", s.dir, distrust)
+	if err != nil {
+		s.report("nothing is kept", s.dir, err)
 	}
-	return distrust
+	return err
 }
 
 // makeRoot makes the folder, which git is told to leave alone.
@@ -174,9 +167,6 @@ func (s *Store) makeRoot() error {
 	if err := s.trust(); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.locks = nil // was in a folder that is gone; who has a lock in it keeps it open
-	s.mu.Unlock()
 	_ = os.WriteFile(filepath.Join(s.dir, ".gitignore"), []byte("*\n"), 0o600)
 	return nil
 }
@@ -189,8 +179,11 @@ func (s *Store) Forget(in Folder, key Key) error {
 	}
 	s.Sync()
 	path := s.Path(in, key)
-	if l := s.tryLock(key); l != nil { // else a live process has the temporary file
+	l := s.TryLock(key)
+	if l != nil {
 		defer l.Unlock()
+	}
+	if _, torn := readFile(path+tmp, key); l != nil || torn == nil { // else somebody is writing it
 		if err := remove(path + tmp); err != nil {
 			return err
 		}
@@ -206,8 +199,9 @@ func (s *Store) Clear(in Folder) error {
 	}
 	s.Sync()
 	var errs []error
-	s.walk(in, func(path string, _ fs.DirEntry) {
-		if err := remove(path); err != nil {
+	err := s.walk(in, func(path string, _ fs.DirEntry) {
+		entry := strings.TrimSuffix(path, tmp) // a temporary file may just get that name
+		if err := errors.Join(remove(path), remove(entry)); err != nil {
 			errs = append(errs, err)
 		}
 	})
@@ -215,16 +209,25 @@ func (s *Store) Clear(in Folder) error {
 	s.mu.Lock()
 	s.usage.looked = time.Time{} // it has to be counted anew
 	s.mu.Unlock()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, err)...)
 }
 
 // walk calls visit with the path of each entry and temporary file of a function,
-// or of all if in is "". What cannot be read is passed over.
-func (s *Store) walk(in Folder, visit func(path string, file fs.DirEntry)) {
-	for _, folder := range s.folders(in) {
-		for _, first := range levels(folder) {
-			for _, second := range levels(first) {
-				for _, file := range list(second) {
+// or of all if in is "". The error says which folders cannot be read; the others are
+// visited.
+func (s *Store) walk(in Folder, visit func(path string, file fs.DirEntry)) error {
+	folders, err := s.folders(in)
+	errs := []error{err}
+	for _, folder := range folders {
+		firsts, err := levels(folder)
+		errs = append(errs, err)
+		for _, first := range firsts {
+			seconds, err := levels(first)
+			errs = append(errs, err)
+			for _, second := range seconds {
+				files, err := list(second)
+				errs = append(errs, err)
+				for _, file := range files {
 					path := filepath.Join(second, file.Name())
 					if _, _, ok := keyOf(path); ok {
 						visit(path, file)
@@ -233,49 +236,58 @@ func (s *Store) walk(in Folder, visit func(path string, file fs.DirEntry)) {
 			}
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // folders returns the path of the folder of a function, or of all.
-func (s *Store) folders(in Folder) []string {
+func (s *Store) folders(in Folder) (all []string, err error) {
 	if in != "" {
-		return []string{filepath.Join(s.dir, string(in))}
+		return []string{filepath.Join(s.dir, string(in))}, nil
 	}
-	var all []string
-	for _, d := range list(s.dir) {
+	entries, err := list(s.dir)
+	for _, d := range entries {
 		if d.IsDir() && isFolder(d.Name()) {
 			all = append(all, filepath.Join(s.dir, d.Name()))
 		}
 	}
-	return all
+	return all, err
 }
 
-func list(dir string) []fs.DirEntry {
-	entries, _ := os.ReadDir(dir)
-	return entries
+// levels returns the paths of the folders in dir that are named by a digit of keys.
+func levels(dir string) (all []string, err error) {
+	entries, err := list(dir)
+	for _, d := range entries {
+		if d.IsDir() && len(d.Name()) == 1 && isHex(d.Name()) {
+			all = append(all, filepath.Join(dir, d.Name()))
+		}
+	}
+	return all, err
+}
+
+// list is os.ReadDir without an error if there is no such folder.
+func list(dir string) ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return entries, err
 }
 
 // removeEmpty removes the folders that have nothing in them. Who makes a file in
 // one of them at the same time makes the folder again.
 func (s *Store) removeEmpty(in Folder) {
-	for _, folder := range s.folders(in) {
-		for _, first := range levels(folder) {
-			for _, second := range levels(first) {
+	folders, _ := s.folders(in)
+	for _, folder := range folders {
+		firsts, _ := levels(folder)
+		for _, first := range firsts {
+			seconds, _ := levels(first)
+			for _, second := range seconds {
 				_ = os.Remove(second)
 			}
 			_ = os.Remove(first)
 		}
 		_ = os.Remove(folder)
 	}
-}
-
-// levels returns the paths of the folders in dir that are named by a digit of keys.
-func levels(dir string) (all []string) {
-	for _, d := range list(dir) {
-		if d.IsDir() && len(d.Name()) == 1 && isHex(d.Name()) {
-			all = append(all, filepath.Join(dir, d.Name()))
-		}
-	}
-	return all
 }
 
 // remove is os.Remove without an error if nothing is there.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -38,13 +39,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // errVersion is the error of an entry that another version of this package wrote.
 var errVersion = errors.New("written by another version")
 
-// DamagedError is the error of a file that is not the entry it should be.
+// DamagedError is the error of a file that is not the entry it should be, or cannot be
+// read.
 type DamagedError struct {
 	Path   string
 	Reason error
 }
 
-func (e *DamagedError) Error() string { return fmt.Sprintf("%s is damaged: %v", e.Path, e.Reason) }
+func (e *DamagedError) Error() string { return fmt.Sprintf("%s is no good: %v", e.Path, e.Reason) }
 func (e *DamagedError) Unwrap() error { return e.Reason }
 
 // header returns what stands before the body of an entry.
@@ -118,7 +120,7 @@ func (s *Store) read(in Folder, key Key) (e Entry, isTmp bool, err error) {
 	case err == nil:
 		s.touch(path)
 		return e, false, nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errVersion):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, errVersion):
 		return Entry{}, false, missing(err)
 	}
 	return Entry{}, false, &DamagedError{path, err}

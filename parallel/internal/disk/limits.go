@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,20 +20,30 @@ type Limits struct {
 func (l *Limits) none() bool { return *l == Limits{} }
 
 // usage is how much is kept, as far as this process knows. What others have added
-// since it looked is not in it: each of them looks when its own count is over the
-// limit.
+// since it looked is not in it.
 type usage struct {
 	looked  time.Time // zero: not yet
-	bytes   int64
-	items   int
-	evicted int64 // entries that were removed to keep the limits
+	is      amount
+	added   amount // of that, since it looked
+	evicted int64  // entries that were removed to keep the limits
 }
 
-// isDue reports whether it is time to look at what is kept.
+type amount struct {
+	bytes int64
+	items int
+}
+
+func (a *amount) add(bytes int64) {
+	a.bytes += bytes
+	a.items++
+}
+
+// isDue reports whether it is time to look at what is kept: when it may be over a
+// limit, or when others, if they do as this process does, may have made it so.
 func (u *usage) isDue(l *Limits, now time.Time) bool {
 	return u.looked.IsZero() ||
-		l.MaxBytes > 0 && u.bytes > l.MaxBytes ||
-		l.MaxItems > 0 && u.items > l.MaxItems ||
+		l.MaxBytes > 0 && (u.is.bytes > l.MaxBytes || u.added.bytes > l.MaxBytes/10) ||
+		l.MaxItems > 0 && (u.is.items > l.MaxItems || u.added.items > l.MaxItems/10) ||
 		l.MaxAge > 0 && now.Sub(u.looked).Abs() > l.MaxAge/8
 }
 
@@ -58,8 +69,8 @@ func (s *Store) added(path string, size int64) {
 		return
 	}
 	s.mu.Lock()
-	s.usage.bytes += size
-	s.usage.items++
+	s.usage.is.add(size)
+	s.usage.added.add(size)
 	s.mu.Unlock()
 	s.tidying.Lock()
 	defer s.tidying.Unlock()
@@ -79,38 +90,37 @@ type kept struct {
 }
 
 // tidy looks at what is kept and removes what is over the limits, what was not used
-// for longest first. It removes a tenth more, or it would have to look again at
-// the next entry.
+// for longest first. It removes a tenth more, or it would have to do so again at the
+// next entry, but not the last one if that fits.
 func (s *Store) tidy() {
 	now := time.Now()
 	s.mu.Lock()
-	before := s.usage
+	before := s.usage.added
 	s.mu.Unlock()
-	all, bytes := s.survey(now)
-	items := len(all)
+	all, is := s.survey(now)
 	slices.SortFunc(all, func(a, b kept) int { return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.path, b.path)) })
-	mostBytes, mostItems := target(s.limits.MaxBytes, bytes), int(target(int64(s.limits.MaxItems), int64(items)))
+	most := amount{target(s.limits.MaxBytes, is.bytes), int(target(int64(s.limits.MaxItems), int64(is.items)))}
 	evicted := int64(0)
-	for _, k := range all {
+	for i, k := range all {
 		isOld := s.limits.MaxAge > 0 && now.Sub(k.used) > s.limits.MaxAge // in the future is not old: a clock may be set back
-		if !isOld && bytes <= mostBytes && items <= mostItems {
+		isLast := i == len(all)-1 && (s.limits.MaxBytes == 0 || k.size <= s.limits.MaxBytes)
+		if !isOld && (isLast || is.bytes <= most.bytes && is.items <= most.items) {
 			break
 		}
 		if err := remove(k.path); err != nil {
 			s.report("an entry over the limits cannot be removed", k.path, err)
+			continue
 		}
-		bytes -= k.size
-		items--
+		is.bytes -= k.size
+		is.items--
 		evicted++
 	}
 	s.mu.Lock()
-	s.usage = usage{ // what was added meanwhile may be counted twice, and not be missed
-		looked:  now,
-		bytes:   bytes + s.usage.bytes - before.bytes,
-		items:   items + s.usage.items - before.items,
-		evicted: before.evicted + evicted,
-	}
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	added := amount{s.usage.added.bytes - before.bytes, s.usage.added.items - before.items} // meanwhile
+	is.bytes += added.bytes                                                                 // perhaps twice, which does no harm
+	is.items += added.items
+	s.usage = usage{now, is, added, s.usage.evicted + evicted}
 }
 
 // target returns how much may stay of what there is.
@@ -121,22 +131,22 @@ func target(limit, is int64) int64 {
 	return limit - limit/10
 }
 
-// survey returns the entries that are there, and their bytes. It sweeps left
+// survey returns the entries that are there, and how much they are. It sweeps left
 // temporary files on its way.
-func (s *Store) survey(now time.Time) (all []kept, bytes int64) {
-	s.walk("", func(path string, file fs.DirEntry) {
+func (s *Store) survey(now time.Time) (all []kept, is amount) {
+	_ = s.walk("", func(path string, file fs.DirEntry) { // what cannot be read cannot be removed either
 		about, err := file.Info()
 		if err != nil {
 			return // it was removed
 		}
-		if _, isTmp, _ := keyOf(path); isTmp {
-			s.sweep(path, about, now)
+		entry, isTmp := strings.CutSuffix(path, tmp)
+		if isTmp && !s.sweep(path, about, now) {
 			return
 		}
-		all = append(all, kept{path, about.Size(), about.ModTime()})
-		bytes += about.Size()
+		all = append(all, kept{entry, about.Size(), about.ModTime()})
+		is.add(about.Size())
 	})
-	return all, bytes
+	return all, is
 }
 
 // leftFor is how long a temporary file has to lie there before anybody thinks that
@@ -144,21 +154,22 @@ func (s *Store) survey(now time.Time) (all []kept, bytes int64) {
 const leftFor = time.Hour
 
 // sweep removes the temporary file at path if whoever wrote it has ended. A whole
-// one becomes the entry that it was to be.
-func (s *Store) sweep(path string, about fs.FileInfo, now time.Time) {
+// one becomes the entry that it was to be; then it returns true.
+func (s *Store) sweep(path string, about fs.FileInfo, now time.Time) (becomesEntry bool) {
 	key, _, _ := keyOf(path)
 	if now.Sub(about.ModTime()) < leftFor {
-		return
+		return false
 	}
-	l := s.tryLock(key)
+	l := s.TryLock(key)
 	if l == nil {
-		return
+		return false
 	}
 	defer l.Unlock()
-	if _, err := readFile(path, key); err == nil && os.Rename(path, path[:len(path)-len(tmp)]) == nil {
-		return
+	if _, err := readFile(path, key); err == nil && os.Rename(path, strings.TrimSuffix(path, tmp)) == nil {
+		return true
 	}
 	_ = remove(path)
+	return false
 }
 
 // sweepFolder sweeps the temporary files of a folder, once. Without limits, nobody
@@ -171,7 +182,8 @@ func (s *Store) sweepFolder(folder string) {
 	if wasSwept {
 		return
 	}
-	for _, file := range list(folder) {
+	files, _ := list(folder)
+	for _, file := range files {
 		path := filepath.Join(folder, file.Name())
 		if _, isTmp, ok := keyOf(path); ok && isTmp {
 			if about, err := file.Info(); err == nil {

@@ -14,7 +14,7 @@ import (
 //
 // Between processes, it is that of one byte of the file "lock", at the place that
 // the key says. The system takes it back when a process ends, and leaves no file
-// behind. Two keys of 2^62 may have one place: then one waits for the other.
+// behind. There are 2^62 places; of two keys that have one, one waits for the other.
 type Lock struct {
 	store  *Store
 	key    Key
@@ -33,7 +33,7 @@ const longestNap = 50 * time.Millisecond
 // them may compute the same thing, and one may find damaged what the other is writing.
 func (s *Store) Lock(ctx context.Context, key Key) (*Lock, error) {
 	for {
-		release := s.claim(key)
+		release := s.claim(place(key))
 		if release == nil {
 			break
 		}
@@ -55,9 +55,9 @@ func (s *Store) Lock(ctx context.Context, key Key) (*Lock, error) {
 	return l, nil
 }
 
-// tryLock returns nil if somebody has the lock of key.
-func (s *Store) tryLock(key Key) *Lock {
-	if s.claim(key) != nil {
+// TryLock returns nil if somebody has the lock of key.
+func (s *Store) TryLock(key Key) *Lock {
+	if s.claim(place(key)) != nil {
 		return nil
 	}
 	l := &Lock{store: s, key: key}
@@ -68,15 +68,15 @@ func (s *Store) tryLock(key Key) *Lock {
 	return l
 }
 
-// claim makes key this caller's own in this process. If it is somebody else's, it
+// claim makes a place this caller's own in this process. If it is somebody else's, it
 // returns what is closed when that ends.
-func (s *Store) claim(key Key) (release <-chan struct{}) {
+func (s *Store) claim(at int64) (release <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if release, isBusy := s.busy[key]; isBusy {
+	if release, isBusy := s.busy[at]; isBusy {
 		return release
 	}
-	s.busy[key] = make(chan struct{})
+	s.busy[at] = make(chan struct{})
 	return nil
 }
 
@@ -112,8 +112,8 @@ func (l *Lock) release() {
 		_ = unlockByte(l.shared, place(l.key)) // else it ends with the process
 	}
 	l.store.mu.Lock()
-	close(l.store.busy[l.key])
-	delete(l.store.busy, l.key)
+	close(l.store.busy[place(l.key)])
+	delete(l.store.busy, place(l.key))
 	l.store.mu.Unlock()
 }
 
@@ -122,13 +122,16 @@ func place(key Key) int64 { return int64(binary.LittleEndian.Uint64(key[:]) >> 2
 
 // lockFile returns the file whose bytes are locks, nil if it cannot be had.
 func (s *Store) lockFile() *os.File {
+	path := filepath.Join(s.dir, "lock")
 	s.mu.Lock()
 	f := s.locks
 	s.mu.Unlock()
-	if f != nil || s.trust() != nil {
+	if f != nil && isStill(f, path) {
 		return f
 	}
-	path := filepath.Join(s.dir, "lock")
+	if s.trust() != nil {
+		return nil
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = s.makeRoot(); err == nil {
@@ -136,17 +139,24 @@ func (s *Store) lockFile() *os.File {
 		}
 	}
 	if err != nil {
-		if !errors.Is(err, errDistrust) {
+		if !errors.Is(err, ErrDistrust) {
 			s.report("processes do not wait for each other", path, err)
 		}
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.locks != nil { // somebody else was faster
+	if s.locks != nil && isStill(s.locks, path) { // somebody else was faster
 		f.Close()
 		return s.locks
 	}
-	s.locks = f
+	s.locks = f // who has a lock in another one, that was removed, keeps it open
 	return f
+}
+
+// isStill reports whether f is the file at path.
+func isStill(f *os.File, path string) bool {
+	is, err := f.Stat()
+	there, missing := os.Stat(path)
+	return err == nil && missing == nil && os.SameFile(is, there)
 }

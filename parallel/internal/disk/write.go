@@ -38,30 +38,39 @@ func (l *Lock) Write(in Folder, e Entry) error {
 	if s.limits.MaxBytes > 0 && size > s.limits.MaxBytes {
 		return fmt.Errorf("it has %d bytes, more than MaxBytes", size)
 	}
-	l.nameless = ""
+	if l.written != nil {
+		l.written.Close()
+	}
+	l.nameless, l.written = "", nil
 	path := s.Path(in, l.key)
 	f, err := s.create(path + tmp)
-	if err == nil {
-		err = write(f, e.header(l.key), e.Body)
-	}
 	if err != nil {
 		return err
 	}
+	err = write(f, e.header(l.key), e.Body)
+	if err == nil {
+		err = remove(path) // or readers would find the old one until the new one has its name
+	}
+	if err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return err
+	}
 	l.nameless, l.size, l.written = path, size, f
-	return remove(path) // or readers would find the old one until the new one has its name
+	return nil
 }
 
 // create makes a file that was not there, and the folders above it. Of a file that
 // was there, whoever wrote it has ended.
 func (s *Store) create(path string) (f *os.File, err error) {
-	for range 4 { // folders may be removed as fast as they are made
+	for range 1000 { // others may clear as fast as this can make folders
 		f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			if err := s.makeRoot(); err != nil {
 				return nil, err
 			}
-			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 				return nil, err
 			}
 		case errors.Is(err, fs.ErrExist):
@@ -75,12 +84,9 @@ func (s *Store) create(path string) (f *os.File, err error) {
 	return nil, err
 }
 
-// write writes a file to its end. If it cannot, it leaves none.
 func write(f *os.File, parts ...[]byte) error {
 	for _, part := range parts {
 		if _, err := f.Write(part); err != nil {
-			f.Close()
-			os.Remove(f.Name())
 			return err
 		}
 	}
