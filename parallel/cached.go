@@ -216,10 +216,10 @@ func (c *CachedFunc[In, Out]) Refresh(ctx context.Context, in In) (Out, error) {
 		c.own.counts.misses.Add(1)
 		return c.fn(ctx, in)
 	}
-	ctx, err = c.enter(ctx, key)
-	if err != nil {
-		return none, err
+	if c.isInside(ctx, key) {
+		return none, c.errEndless()
 	}
+	ctx = c.enter(ctx, key, nil)
 	lock, err := c.memory.lock(ctx, key)
 	if err != nil {
 		return none, err

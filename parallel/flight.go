@@ -28,8 +28,10 @@ type flight struct {
 	ctx      context.Context // the function's
 	cancel   context.CancelCauseFunc
 	landed   chan struct{} // closed when the function has ended
-	callers  int           // guarded by Memory.mu
 	ownerOff atomic.Bool   // the first caller has left, and may change its argument
+
+	callers int             // guarded by Memory.mu, as is
+	awaits  map[*flight]int // flights that callers inside of this one have boarded
 }
 
 // Done makes a flight something to wait for.
@@ -51,12 +53,11 @@ var errSpoiled = errors.New("the argument was changed while the function ran")
 
 // share calls the function for all who call it with the same argument now.
 func (c *CachedFunc[In, Out]) share(ctx context.Context, key disk.Key, in In) (out Out, err error) {
-	inner, err := c.enter(ctx, key)
-	if err != nil {
-		return out, err
+	if c.isInside(ctx, key) {
+		return out, c.errEndless()
 	}
 	for {
-		l, err := c.fly(ctx, inner, key, in)
+		l, err := c.fly(ctx, key, in)
 		if err != nil {
 			return out, err
 		}
@@ -73,14 +74,23 @@ func (c *CachedFunc[In, Out]) share(ctx context.Context, key disk.Key, in In) (o
 
 // fly boards the flight of key, or begins one, and returns what comes of it. The error
 // is that of ctx, if the caller has left.
-func (c *CachedFunc[In, Out]) fly(ctx, inner context.Context, key disk.Key, in In) (*landing[Out], error) {
+func (c *CachedFunc[In, Out]) fly(ctx context.Context, key disk.Key, in In) (*landing[Out], error) {
 	m := c.memory
 	m.mu.Lock()
 	f, isBoarding := m.flights[key]
+	around := callsAround(ctx).flightIn(m)
+	if isBoarding && around != nil && f.leadsTo(around) {
+		m.mu.Unlock()
+		return nil, c.errEndless()
+	}
 	if !isBoarding {
 		f = &flight{landed: make(chan struct{})}
-		f.ctx, f.cancel = context.WithCancelCause(context.WithoutCancel(inner))
+		f.ctx, f.cancel = context.WithCancelCause(c.enter(context.WithoutCancel(ctx), key, f))
 		m.flights[key] = f
+	}
+	if around != nil {
+		around.await(f)
+		defer m.arrived(around, f)
 	}
 	f.callers++
 	result := m.group.DoChan(string(key[:]), func() (any, error) {
@@ -132,14 +142,13 @@ func (f *flight) hasLanded() bool {
 // leave takes a caller off a flight. It returns true for the last one, who has to stay:
 // then the flight is ending, and who comes next begins another.
 func (m *Memory) leave(key disk.Key, f *flight, ctx context.Context, isOwner bool) (isLast bool) {
-	if isOwner {
-		f.ownerOff.Store(true)
-	}
 	m.mu.Lock()
 	f.callers--
 	isLast = f.callers == 0
 	if isLast {
 		m.strike(key, f)
+	} else if isOwner {
+		f.ownerOff.Store(true)
 	}
 	m.mu.Unlock()
 	if isLast {
@@ -284,23 +293,79 @@ func (c *CachedFunc[In, Out]) land(ctx context.Context, in In, l *landing[Out]) 
 	return out, l.err
 }
 
-// inside is the ctx's list of the calls of cached functions that are being made.
+// inside says that a ctx is that of a call of a cached function.
 type inside struct {
 	memory *Memory
 	key    disk.Key
-	outer  *inside
+	flight *flight // nil for Refresh
+	outer  *inside // the call that made this one
 }
 
 type insideKey struct{}
 
-// enter returns the ctx for the function. A function that calls itself with the same
-// argument would wait for itself.
-func (c *CachedFunc[In, Out]) enter(ctx context.Context, key disk.Key) (context.Context, error) {
-	outer, _ := ctx.Value(insideKey{}).(*inside)
-	for i := outer; i != nil; i = i.outer {
-		if i.memory == c.memory && i.key == key {
-			return nil, fmt.Errorf("parallel: Cache %q: the function calls itself with the same argument, and would wait for itself", c.owner.name)
+// callsAround returns the innermost call that ctx is that of, nil if there is none.
+func callsAround(ctx context.Context) *inside {
+	i, _ := ctx.Value(insideKey{}).(*inside)
+	return i
+}
+
+// flightIn returns the innermost flight of m, nil if there is none.
+func (i *inside) flightIn(m *Memory) *flight {
+	for ; i != nil; i = i.outer {
+		if i.memory == m && i.flight != nil {
+			return i.flight
 		}
 	}
-	return context.WithValue(ctx, insideKey{}, &inside{c.memory, key, outer}), nil
+	return nil
+}
+
+// enter returns the ctx for the function.
+func (c *CachedFunc[In, Out]) enter(ctx context.Context, key disk.Key, f *flight) context.Context {
+	return context.WithValue(ctx, insideKey{}, &inside{c.memory, key, f, callsAround(ctx)})
+}
+
+// isInside reports whether ctx is that of a call with the same argument, which would
+// wait for itself.
+func (c *CachedFunc[In, Out]) isInside(ctx context.Context, key disk.Key) bool {
+	for i := callsAround(ctx); i != nil; i = i.outer {
+		if i.memory == c.memory && i.key == key {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *CachedFunc[In, Out]) errEndless() error {
+	return fmt.Errorf("parallel: Cache %q: the function calls itself with the same argument, perhaps through others, and would wait for itself", c.owner.name)
+}
+
+// leadsTo reports whether f waits for g, perhaps through other flights. Memory.mu is
+// held.
+func (f *flight) leadsTo(g *flight) bool {
+	if f == g {
+		return true
+	}
+	for next := range f.awaits { // nobody waits in a circle, so this ends
+		if next.leadsTo(g) {
+			return true
+		}
+	}
+	return false
+}
+
+// await notes that f waits for g. Memory.mu is held.
+func (f *flight) await(g *flight) {
+	if f.awaits == nil {
+		f.awaits = make(map[*flight]int)
+	}
+	f.awaits[g]++
+}
+
+// arrived undoes await.
+func (m *Memory) arrived(f, g *flight) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f.awaits[g]--; f.awaits[g] == 0 {
+		delete(f.awaits, g)
+	}
 }

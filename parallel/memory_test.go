@@ -700,9 +700,9 @@ func TestStatsAreThoseOfTheFunctionAndItsVersion(t *testing.T) {
 func TestContainsIsTrueFromTheReturnOfTheCallOn(t *testing.T) {
 	m := &parallel.Memory{Dir: t.TempDir()}
 	c := newCached(t, m, "f", "v1", double)
-	for i := range 300 {
+	for i := range 150 {
 		mustBe(t, "f", 2*i)(c.Call(t.Context(), i))
-		for range 20 {
+		for range 100 {
 			if !c.Contains(i) {
 				t.Fatalf("Contains(%d) = false after the call", i)
 			}

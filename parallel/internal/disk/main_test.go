@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 		children[mode](os.Getenv(childDir))
 		os.Exit(0)
 	}
+	_ = flag.Set("rapid.checks", "50") // unless the command line says another number; each syncs a disk many times
 	goleak.VerifyTestMain(m)
 }
 
@@ -59,7 +61,7 @@ func startChild(t *testing.T, mode, dir string) *child {
 	}
 	defer theirIn.Close()
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), childMode+"="+mode, childDir+"="+dir)
+	cmd.Env = append(os.Environ(), childMode+"="+mode, childDir+"="+dir, "GORACE=atexit_sleep_ms=0") // or each takes a second to end
 	cmd.Stdin, cmd.Stderr = theirIn, os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -192,7 +194,7 @@ func lock(t testing.TB, s *Store, key Key) *Lock {
 
 // isFree reports whether nobody has the lock of key.
 func isFree(s *Store, key Key) bool {
-	l := s.tryLock(key)
+	l := s.TryLock(key)
 	if l == nil {
 		return false
 	}
@@ -284,7 +286,7 @@ func exists(path string) bool {
 
 // files returns the entries and the temporary files in a folder.
 func files(s *Store) (entries, temporary int) {
-	s.walk("", func(path string, _ fs.DirEntry) {
+	_ = s.walk("", func(path string, _ fs.DirEntry) {
 		if strings.HasSuffix(path, tmp) {
 			temporary++
 		} else {
@@ -303,3 +305,16 @@ func wantFiles(t testing.TB, s *Store, entries, temporary int) {
 
 // storeDir returns the path of a folder that is yet to be made.
 func storeDir(t testing.TB) string { return filepath.Join(t.TempDir(), "cache") }
+
+// names returns what is in a folder.
+func names(t testing.TB, dir string) (all []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range entries {
+		all = append(all, d.Name())
+	}
+	return all
+}
