@@ -68,16 +68,10 @@ func (e *PanicError) Unwrap() error {
 }
 
 // caught is the error of a function that did not return; recovered is what
-// recover returned in the function deferred by its caller. A panic that was caught
-// before, on another goroutine, keeps that one's stack.
+// recover returned in the function deferred by its caller.
 func caught(recovered any) error {
-	switch p := recovered.(type) {
-	case nil:
+	if recovered == nil {
 		return ErrGoexit
-	case *PanicError:
-		if p != nil {
-			return p
-		}
 	}
 	return &PanicError{Value: recovered, Stack: debug.Stack()}
 }

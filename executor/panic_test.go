@@ -48,17 +48,6 @@ func waysToCall[In any](fn executor.Func[In, int], in In) map[string]func(contex
 	}
 }
 
-func TestAPanicThatWasCaughtElsewhereKeepsItsStack(t *testing.T) {
-	first := &executor.PanicError{Value: "boom", Stack: []byte("where it was")}
-	eachBubble(t, func(t *testing.T, ex opened) {
-		for way, call := range waysToCall(calamity, any(first)) {
-			if p, ok := errors.AsType[*executor.PanicError](call(t.Context(), ex)); !ok || p != first {
-				t.Errorf("%s of a panic with a *PanicError: error %v; want that one", way, p)
-			}
-		}
-	})
-}
-
 // PAN-01, D6.
 func TestAPanicIsTheErrorOfTheCall(t *testing.T) {
 	cause := &fs.PathError{Op: "read", Path: "/x", Err: io.ErrUnexpectedEOF}

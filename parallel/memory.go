@@ -27,8 +27,9 @@ import (
 // goes wrong with the folder, a full disk for instance, costs no call its result; it
 // is logged with [slog], once for each thing.
 //
-// A result is there for all as soon as its call returns. It is safe from a failure
-// of power some milliseconds later; Sync waits for that.
+// A result is there for all as soon as its call returns, also if the process ends
+// then. It is safe from a failure of power some milliseconds later; Sync waits for
+// that.
 //
 // The folder belongs to one user, who is the only one to write to it: Memory makes
 // it with mode 0700, and files with 0600. It does not use a folder that is somebody
@@ -139,7 +140,8 @@ func (m *Memory) log(what, path string, err error) {
 }
 
 // Clear removes all results of all functions: Memory.clear. Other files in Dir stay
-// where they are. A call that runs is not affected, and its result will be kept.
+// where they are. A call that runs is not affected; its result is kept if it comes
+// later.
 func (m *Memory) Clear() error {
 	if err := m.open(); err != nil || m.store == nil {
 		return err

@@ -322,7 +322,6 @@ func TestClearRemovesWhatAnotherStoreHasJustWritten(t *testing.T) {
 }
 
 func TestClearRemovesWhatAnotherStoreHasJustWrittenToALargeFolder(t *testing.T) {
-	t.Skip("bug B21: ReadDir of a large folder does not see a file that is renamed meanwhile, under either name")
 	clearJustWritten(t, 300)
 }
 

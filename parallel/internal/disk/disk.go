@@ -71,10 +71,10 @@ type Store struct {
 	limits Limits
 	report func(what, path string, err error) // is told what went wrong and costs nobody a result, perhaps again and again
 
+	opening sync.Mutex // guards locks, and its opening
+	locks   *os.File   // nil until it is needed
+
 	mu       sync.Mutex              // guards the fields below, and no wait
-	trusted  bool                    // the folder is ours
-	distrust error                   // why it is not; then nothing is read or written
-	locks    *os.File                // nil until it is needed
 	busy     map[int64]chan struct{} // by place; closed when its lock is given back
 	settling map[*Lock]chan struct{} // closed when the entry has its name
 	usage    usage
@@ -198,6 +198,18 @@ func (s *Store) Clear(in Folder) error {
 		return err
 	}
 	s.Sync()
+	err := s.removeAll(in)
+	if err == nil {
+		err = s.removeAll(in) // a file that is renamed while its folder is listed may be in no list
+	}
+	s.removeEmpty(in)
+	s.mu.Lock()
+	s.usage.looked = time.Time{} // it has to be counted anew
+	s.mu.Unlock()
+	return err
+}
+
+func (s *Store) removeAll(in Folder) error {
 	var errs []error
 	err := s.walk(in, func(path string, _ fs.DirEntry) {
 		entry := strings.TrimSuffix(path, tmp) // a temporary file may just get that name
@@ -205,10 +217,6 @@ func (s *Store) Clear(in Folder) error {
 			errs = append(errs, err)
 		}
 	})
-	s.removeEmpty(in)
-	s.mu.Lock()
-	s.usage.looked = time.Time{} // it has to be counted anew
-	s.mu.Unlock()
 	return errors.Join(append(errs, err)...)
 }
 
@@ -298,8 +306,8 @@ func remove(path string) error {
 	return nil
 }
 
-// Sync waits until all that was written so far has its name and is safe from a
-// failure of power.
+// Sync waits until all that was written, and unlocked, so far is on the disk and has
+// its name.
 func (s *Store) Sync() {
 	s.mu.Lock()
 	var waiting []chan struct{}

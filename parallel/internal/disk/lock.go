@@ -23,6 +23,7 @@ type Lock struct {
 	nameless string // where the entry is to be that has a temporary name only; "": none
 	size     int64  // of that
 	written  *os.File
+	hasSlot  bool // one of the store's slots
 }
 
 // longestNap is how long a process that waits for another looks away, at most.
@@ -98,7 +99,8 @@ func (l *Lock) share() bool {
 	return ok
 }
 
-// Unlock gives the lock back, once the entry has its name. It does not wait for that.
+// Unlock gives the lock back, once the entry has its name, and does not wait for
+// that.
 func (l *Lock) Unlock() {
 	if l.nameless != "" {
 		l.settle()
@@ -108,6 +110,9 @@ func (l *Lock) Unlock() {
 }
 
 func (l *Lock) release() {
+	if l.hasSlot {
+		<-l.store.slots
+	}
 	if l.shared != nil {
 		_ = unlockByte(l.shared, place(l.key)) // else it ends with the process
 	}
@@ -120,14 +125,15 @@ func (l *Lock) release() {
 // place is that of a key's byte in the lock file.
 func place(key Key) int64 { return int64(binary.LittleEndian.Uint64(key[:]) >> 2) }
 
-// lockFile returns the file whose bytes are locks, nil if it cannot be had.
+// lockFile returns the file whose bytes are locks, nil if it cannot be had. It is
+// opened once: some systems take back all locks of a process when it closes a second
+// one.
 func (s *Store) lockFile() *os.File {
+	s.opening.Lock()
+	defer s.opening.Unlock()
 	path := filepath.Join(s.dir, "lock")
-	s.mu.Lock()
-	f := s.locks
-	s.mu.Unlock()
-	if f != nil && isStill(f, path) {
-		return f
+	if s.locks != nil && isStill(s.locks, path) {
+		return s.locks
 	}
 	if s.trust() != nil {
 		return nil
@@ -143,12 +149,6 @@ func (s *Store) lockFile() *os.File {
 			s.report("processes do not wait for each other", path, err)
 		}
 		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.locks != nil && isStill(s.locks, path) { // somebody else was faster
-		f.Close()
-		return s.locks
 	}
 	s.locks = f // who has a lock in another one, that was removed, keeps it open
 	return f

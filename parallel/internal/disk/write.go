@@ -42,6 +42,7 @@ func (l *Lock) Write(in Folder, e Entry) error {
 		l.written.Close()
 	}
 	l.nameless, l.written = "", nil
+	l.queue()
 	path := s.Path(in, l.key)
 	f, err := s.create(path + tmp)
 	if err != nil {
@@ -93,10 +94,18 @@ func write(f *os.File, parts ...[]byte) error {
 	return nil
 }
 
+// queue waits until not too many files are open that wait to be synced.
+func (l *Lock) queue() {
+	if !l.hasSlot {
+		l.store.slots <- struct{}{}
+		l.hasSlot = true
+	}
+}
+
 // settle gives the entry its name, and then the lock back, behind the caller's back.
 func (l *Lock) settle() {
 	s := l.store
-	s.slots <- struct{}{}
+	l.queue()
 	done := make(chan struct{})
 	s.mu.Lock()
 	s.settling[l] = done
@@ -114,7 +123,6 @@ func (l *Lock) settle() {
 		delete(s.settling, l)
 		s.mu.Unlock()
 		close(done)
-		<-s.slots
 	}()
 }
 
@@ -126,7 +134,11 @@ func (l *Lock) name() (err error) {
 			return err
 		}
 	}
+	isOurs := isStill(f, f.Name()) // where nobody is locked out, another process may write it too
 	err = errors.Join(f.Sync(), f.Close())
+	if !isOurs {
+		return fs.ErrNotExist
+	}
 	if err == nil {
 		now := time.Now()
 		_ = os.Chtimes(f.Name(), now, now) // the order of use is that of these times
