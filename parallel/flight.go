@@ -246,6 +246,7 @@ func (m *Memory) lock(ctx context.Context, key disk.Key) (*disk.Lock, error) {
 // encoding is nil if there is none.
 func (c *CachedFunc[In, Out]) compute(ctx context.Context, lock *disk.Lock, in In, check func() error) (out Out, encoding []byte, err error) {
 	c.own.counts.misses.Add(1)
+	lock.Prepare(c.folder)
 	start := time.Now()
 	out, err = c.fn(ctx, in)
 	end := time.Now()

@@ -24,6 +24,9 @@ type Lock struct {
 	size     int64  // of that
 	written  *os.File
 	hasSlot  bool // one of the store's slots
+
+	prepared chan struct{} // closed when Prepare is done; nil if it was not called
+	file     string        // that it makes
 }
 
 // longestNap is how long a process that waits for another looks away, at most.
@@ -102,7 +105,7 @@ func (l *Lock) share() bool {
 // Unlock gives the lock back, once the entry has its name, and does not wait for
 // that.
 func (l *Lock) Unlock() {
-	if l.nameless != "" {
+	if l.nameless != "" || l.prepared != nil {
 		l.settle()
 		return
 	}

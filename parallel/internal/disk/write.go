@@ -26,6 +26,22 @@ func (l *Lock) Read(in Folder) (Entry, error) {
 	return e, err
 }
 
+// Prepare makes the temporary file for an entry that may be written, behind the back of
+// the caller, who computes it meanwhile. Making a file takes most of the time that
+// writing a small entry does, 30 µs to half a millisecond.
+func (l *Lock) Prepare(in Folder) {
+	l.prepared, l.file = make(chan struct{}), l.store.Path(in, l.key)+tmp
+	go func() {
+		defer close(l.prepared)
+		if l.store.trust() != nil {
+			return
+		}
+		if f, err := l.store.create(l.file); err == nil { // else Write tries again, and says why
+			f.Close() // it may be long until it is used, and there may be many
+		}
+	}()
+}
+
 // Write writes the entry of the key that is locked. When it returns, the entry can be
 // read, though it has neither its name yet nor is safe from a failure of power: see
 // [Store.Sync]. A large entry that the limits would not let stay is not written.
@@ -44,7 +60,7 @@ func (l *Lock) Write(in Folder, e Entry) error {
 	l.nameless, l.written = "", nil
 	l.queue()
 	path := s.Path(in, l.key)
-	f, err := s.create(path + tmp)
+	f, err := l.open(path + tmp)
 	if err != nil {
 		return err
 	}
@@ -59,6 +75,18 @@ func (l *Lock) Write(in Folder, e Entry) error {
 	}
 	l.nameless, l.size, l.written = path, size, f
 	return nil
+}
+
+// open opens the temporary file, and makes it if it was not prepared.
+func (l *Lock) open(path string) (*os.File, error) {
+	if l.prepared != nil {
+		<-l.prepared
+		l.prepared = nil
+		if f, err := os.OpenFile(path, os.O_WRONLY, 0); err == nil {
+			return f, nil
+		}
+	}
+	return l.store.create(path)
 }
 
 // create makes a file that was not there, and the folders above it. Of a file that
@@ -102,18 +130,29 @@ func (l *Lock) queue() {
 	}
 }
 
-// settle gives the entry its name, and then the lock back, behind the caller's back.
+// settle gives the entry its name, or removes the file that was not used, and then
+// gives the lock back, behind the caller's back.
 func (l *Lock) settle() {
 	s := l.store
-	l.queue()
+	if l.nameless != "" {
+		l.queue()
+	}
 	done := make(chan struct{})
 	s.mu.Lock()
 	s.settling[l] = done
 	s.mu.Unlock()
 	go func() {
-		err := l.name()
+		var err error
+		if l.prepared != nil {
+			<-l.prepared
+			_ = remove(l.file)
+		}
+		if l.nameless != "" {
+			err = l.name()
+		}
 		l.release()
 		switch {
+		case l.nameless == "":
 		case err == nil:
 			s.added(l.nameless, l.size)
 		case !errors.Is(err, fs.ErrNotExist): // else all was cleared meanwhile
