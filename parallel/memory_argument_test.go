@@ -3,8 +3,11 @@ package parallel_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/big"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -278,4 +281,40 @@ func TestTextsHaveNoArgumentsInThem(t *testing.T) {
 		t.Errorf("the entry is %s; want the argument not to be in its name", name)
 	}
 	var _ executor.Func[string, int] = d.Call
+}
+
+// What is on disk must be found by all releases: who changes a key, or where its entry
+// is, loses what users have computed.
+func TestEntriesAreWhereTheyAlwaysWere(t *testing.T) {
+	dir := t.TempDir()
+	m := &parallel.Memory{Dir: dir}
+	number := newCached(t, m, "number", "v1", func(_ context.Context, n int) (string, error) { return "x", nil })
+	words := newCached(t, m, "Wörter/..", "2026", func(_ context.Context, words []string) ([]int, error) { return nil, nil })
+	mustBe(t, "number(7)", "x")(number.Call(t.Context(), 7))
+	if _, err := words.Call(t.Context(), []string{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	m.Sync()
+	for _, want := range []string{
+		"number-12886f9d00055adf/5/c/1b5cc66d7d30543c516f8e7148fa4fdb3808855733b5e5c28c52a07ed2897a",
+		"w_rter___-7e4a48891557cbdc/f/5/7c4f7b158d30b5c6939fbce93dd2f044ba498eb121ed039e25863b300663b3",
+	} {
+		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(want))); err != nil {
+			t.Errorf("there is no entry %s, but these: %v", want, filesIn(t, dir))
+		}
+	}
+}
+
+func filesIn(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			all = append(all, strings.TrimPrefix(path, dir+string(filepath.Separator)))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
