@@ -107,9 +107,9 @@ func (b *batch[Out]) runFrom(ctx context.Context, i int, timeout time.Duration, 
 
 func makeHere[Out any](ctx context.Context, c Call[Out], timeout time.Duration) (Out, error) {
 	if timeout > 0 {
-		return runTimed(ctx, c.do(), timeout)
+		return runTimed(ctx, c, timeout)
 	}
-	return c.do().run(ctx)
+	return c.run(ctx)
 }
 
 // send makes the calls on ex; with a timeout, a batch is one call. If it stops,

@@ -27,17 +27,31 @@ type packed[In, Out any] struct {
 	in []In
 }
 
+// newPack returns a pack that has one argument, and room for more.
+func newPack[In, Out any](fn executor.Func[In, Out], in In, room int) pack[Out] {
+	room = min(room, max(1, mostRoom/max(1, int(unsafe.Sizeof(in)))))
+	return &packed[In, Out]{fn, append(make([]In, 0, room), in)}
+}
+
 func (p *packed[In, Out]) len() int { return len(p.in) }
 
 // add compares function values, not their code: closures of the same code are
 // different functions.
 func (p *packed[In, Out]) add(c Call[Out]) bool {
-	d, ok := c.body.(*delayed[In, Out])
-	if !ok || *(*unsafe.Pointer)(unsafe.Pointer(&p.fn)) != *(*unsafe.Pointer)(unsafe.Pointer(&d.fn)) {
-		return false
+	fn := *(*unsafe.Pointer)(unsafe.Pointer(&p.fn))
+	switch body := c.body.(type) {
+	case small[In, Out]:
+		if fn == c.fn {
+			p.in = append(p.in, *(*In)(unsafe.Pointer(&c.arg)))
+			return true
+		}
+	case *delayed[In, Out]:
+		if fn == *(*unsafe.Pointer)(unsafe.Pointer(&body.fn)) {
+			p.in = append(p.in, body.in)
+			return true
+		}
 	}
-	p.in = append(p.in, d.in)
-	return true
+	return false
 }
 
 func (p *packed[In, Out]) cut(n int) pack[Out] {
@@ -105,7 +119,7 @@ type packs[Out any] struct {
 
 func (l *packs[Out]) add(c Call[Out], want int) {
 	if last := len(l.list) - 1; last < 0 || !l.list[last].add(c) {
-		l.list = append(l.list, c.do().pack(want-l.n))
+		l.list = append(l.list, c.pack(want - l.n))
 	}
 	l.n++
 }

@@ -43,10 +43,10 @@ func timedOutcome[Out any](ctx context.Context, after time.Duration, value Out, 
 }
 
 // runTimed makes a call here.
-func runTimed[Out any](ctx context.Context, do body[Out], after time.Duration) (Out, error) {
+func runTimed[Out any](ctx context.Context, c Call[Out], after time.Duration) (Out, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, after, errTimeout)
 	defer cancel()
-	value, err := do.run(ctx)
+	value, err := c.run(ctx)
 	return timedOutcome(ctx, after, value, err)
 }
 
