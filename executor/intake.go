@@ -133,9 +133,17 @@ func (in *intake) leave() {
 // left is leave for who holds in.mu, or who ends a worker afterwards.
 func (in *intake) left() {
 	in.open--
-	if in.closed && in.open <= len(in.waiting) {
+	if in.closed && in.opened() <= len(in.waiting) {
 		in.ring()
 	}
+}
+
+// opened is how many calls were taken and have not ended for everybody. in.mu is held.
+func (in *intake) opened() int {
+	if in.pool != nil {
+		return in.open - in.pool.quick()
+	}
+	return in.open
 }
 
 // ring wakes who waits for the end. in.mu is held.
@@ -202,14 +210,14 @@ func (in *intake) drain(ctx context.Context) error {
 		}
 		// A worker counts a call before its future is done, and ends
 		// afterwards, so the workers count too.
-		if max(in.open, in.stats.Workers) <= exempt {
+		if max(in.opened(), in.stats.Workers) <= exempt {
 			return nil
 		}
 		if in.bell == nil {
 			in.bell = make(chan struct{})
 		}
 		bell, end := in.bell, ended
-		if in.open <= exempt && in.initializing == 0 {
+		if in.opened() <= exempt && in.initializing == 0 {
 			end = nil // only workers are left, and about to end
 		}
 		in.mu.Unlock()
@@ -220,7 +228,7 @@ func (in *intake) drain(ctx context.Context) error {
 		in.mu.Lock()
 		if in.bell == bell { // else something has changed
 			what := "a worker is in its Initializer"
-			if n := in.open - exempt; n > 0 {
+			if n := in.opened() - exempt; n > 0 {
 				what = fmt.Sprintf("%d calls have not ended", n)
 			}
 			return endedBy(ctx, ErrPending, what)

@@ -249,8 +249,10 @@ func TestShutdownFromACallWaitsForTheOthers(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 2}
 		defer ex.Close()
 		begin := time.Now()
+		submitted := make(chan struct{})
 		executor.Submit(t.Context(), ex, sleep, 3*time.Second)
 		closer := executor.Go(t.Context(), ex, func(ctx context.Context) (time.Duration, error) {
+			<-submitted
 			err := ex.Shutdown(ctx)
 			return time.Since(begin), err
 		})
@@ -258,6 +260,7 @@ func TestShutdownFromACallWaitsForTheOthers(t *testing.T) {
 			executor.Submit(t.Context(), ex, sleep, 2*time.Second),
 			executor.Submit(t.Context(), ex, sleep, 5*time.Second),
 		}
+		close(submitted)
 		if at, err := closer.Result(t.Context()); at != 7*time.Second || err != nil {
 			t.Errorf("Shutdown returned %v at %v; want nil at 7s, when the others have ended", err, at)
 		}

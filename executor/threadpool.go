@@ -53,6 +53,10 @@ type ThreadPoolExecutor struct {
 	seeking   bool        // a worker seeks work, or was summoned: it will see to what is submitted
 	come      atomic.Bool // set when the queue gets its first call while somebody seeks
 	queue     queue
+	batch     atomic.Pointer[batch] // in front of the queue
+	batched   int                   // calls taken from batches so far, but from this one
+	slowly    int                   // calls taken from batches under the lock
+	busy      atomic.Bool           // who ends a call has to look at more than the batch
 	idle      []*worker       // without a place, the last to come is the first to go
 	returning []chan struct{} // calls that have lent their place and want one back
 	room      room
@@ -106,7 +110,7 @@ func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
 		e.come.Store(true)
 	}
 	w := e.summon()
-	s := e.room.block(c, e.queue.live())
+	s := e.room.block(c, e.live())
 	e.intake.mu.Unlock()
 
 	e.start(w)
@@ -159,7 +163,11 @@ func (e *ThreadPoolExecutor) Workers() int {
 // is to wake or to start; or returns nil if there is no call or no place, or if a
 // worker looks for work by itself. intake.mu is held.
 func (e *ThreadPoolExecutor) summon() *worker {
-	if e.queue.len == 0 || e.seeking || e.taken >= e.places {
+	if e.seeking || e.taken >= e.places {
+		return nil
+	}
+	next := e.pop()
+	if next == nil {
 		return nil
 	}
 	var w *worker
@@ -172,8 +180,8 @@ func (e *ThreadPoolExecutor) summon() *worker {
 		e.intake.stats.Workers++
 	}
 	e.taken++
-	w.next = e.queue.pop()
-	e.room.unblock(e.queue.live())
+	w.next = next
+	e.room.unblock(e.live())
 	e.seeking = true // until it arrives
 	e.come.Store(false)
 	return w
@@ -278,7 +286,15 @@ func (e *ThreadPoolExecutor) arrive(w *worker) {
 func (e *ThreadPoolExecutor) finish(w *worker) {
 	c := w.call
 	w.call = nil
-	w.woke = w.woke || c.extra.Load() != nil
+	x := c.extra.Load()
+	w.woke = w.woke || x != nil
+	if (x == nil || x.err == nil) && !e.busy.Load() {
+		if next := e.batch.Load().take(); next != nil {
+			w.next, w.step = next, working
+			c.publish(finished)
+			return
+		}
+	}
 	e.intake.mu.Lock()
 	e.intake.count(c.failure())
 	e.intake.left()
@@ -300,11 +316,11 @@ func (e *ThreadPoolExecutor) proceed(w *worker, maySeek bool) {
 		e.rest(w)
 		return
 	}
-	w.next = e.queue.pop()
+	w.next = e.pop()
 	switch {
 	case w.next != nil:
 		w.step = working
-		e.room.unblock(e.queue.live())
+		e.room.unblock(e.live())
 	case maySeek && !e.seeking:
 		w.step = seeking
 		e.seeking = true
@@ -320,7 +336,41 @@ func (e *ThreadPoolExecutor) proceed(w *worker, maySeek bool) {
 func (e *ThreadPoolExecutor) giveBack() {
 	close(e.returning[0])
 	e.returning = e.returning[1:]
+	e.busy.Store(len(e.returning) > 0 || e.intake.closed)
 }
+
+// pop returns the first call that waits, nil if there is none. intake.mu is held.
+func (e *ThreadPoolExecutor) pop() *Call {
+	b := e.batch.Load()
+	if c := b.take(); c != nil {
+		e.slowly++
+		return c
+	}
+	if e.queue.len < worthBatch || e.room.limit > 0 { // with a limit, each call that starts makes room
+		return e.queue.pop()
+	}
+	if b != nil {
+		e.batched += int(b.n)
+	}
+	b = &batch{n: int32(min(e.queue.len, len(b.calls)))}
+	for i := range b.n {
+		b.calls[i] = e.queue.pop()
+	}
+	c := b.take()
+	e.slowly++
+	e.batch.Store(b)
+	return c
+}
+
+// live is how many calls wait that have not been cancelled. intake.mu is held.
+func (e *ThreadPoolExecutor) live() int {
+	waiting := e.queue.len + e.batch.Load().left()
+	return min(max(waiting-e.queue.dead, 0), waiting)
+}
+
+// quick is how many calls have succeeded and were counted nowhere else: for each of
+// them, its worker took another from a batch without the lock. intake.mu is held.
+func (e *ThreadPoolExecutor) quick() int { return e.batched + e.batch.Load().taken() - e.slowly }
 
 // rest makes w, which has no place any more, idle, or lets it go if there are
 // idle workers enough. intake.mu is held.
@@ -422,7 +472,7 @@ func (e *ThreadPoolExecutor) fall(w *worker, err error) {
 func (e *ThreadPoolExecutor) empty(end func(*Call)) {
 	e.intake.mu.Lock()
 	var calls []*Call
-	for c := e.queue.pop(); c != nil; c = e.queue.pop() {
+	for c := e.pop(); c != nil; c = e.pop() {
 		calls = append(calls, c)
 	}
 	e.intake.mu.Unlock()
@@ -440,7 +490,7 @@ func (e *ThreadPoolExecutor) withdrawn(c *Call) {
 	e.queue.dead++
 	e.queue.bury()
 	e.room.leave(c)
-	e.room.unblock(e.queue.live())
+	e.room.unblock(e.live())
 }
 
 // Stats counts the calls so far.
@@ -448,7 +498,8 @@ func (e *ThreadPoolExecutor) Stats() Stats {
 	e.intake.mu.Lock()
 	defer e.intake.mu.Unlock()
 	s := e.intake.stats
-	s.Queued = e.queue.live()
+	s.Succeeded += e.quick()
+	s.Queued = e.live()
 	s.Running = s.Submitted - s.Succeeded - s.Failed - s.Cancelled - s.Queued
 	return s
 }
@@ -475,6 +526,7 @@ func (e *ThreadPoolExecutor) Shutdown(ctx context.Context) error {
 	}
 	e.intake.mu.Lock()
 	e.intake.closed = true
+	e.busy.Store(true)
 	blocked := e.room.clear()
 	for _, w := range e.idle {
 		e.dismiss(w)
@@ -536,6 +588,7 @@ func (c *Call) reclaim() {
 	}
 	place := make(chan struct{})
 	e.returning = append(e.returning, place)
+	e.busy.Store(true)
 	e.intake.mu.Unlock()
 	<-place
 }
