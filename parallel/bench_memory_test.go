@@ -60,7 +60,9 @@ func timed(n int, f func()) float64 {
 }
 
 // BenchmarkMemoryMiss has a function that takes a millisecond, and a new argument for
-// each call. The peer is the function alone.
+// each call. The peer is the function alone. Making files is what costs, and depends
+// on the folder: ext4 takes several times as long where many files were deleted in the
+// last minutes. TMPDIR chooses another.
 //
 //	go test -run '^$' -bench MemoryMiss -benchtime 15x ./parallel
 func BenchmarkMemoryMiss(b *testing.B) {

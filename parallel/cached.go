@@ -144,7 +144,7 @@ func (c *CachedFunc[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 		c.own.counts.misses.Add(1)
 		return c.fn(ctx, in)
 	}
-	if out, err := c.use(c.memory.store.Read(c.folder, key)); err == nil {
+	if out, err := c.use(c.memory.store.ReadNamed(c.folder, key)); err == nil {
 		return out, nil
 	}
 	return c.share(ctx, key, in)

@@ -93,9 +93,9 @@ var errNilFunc = errors.New("parallel: the zero Call, or Delayed of a nil functi
 func (n nothing[Out]) run(context.Context, Call[Out]) (value Out, err error) {
 	return value, errNilFunc
 }
-func (n nothing[Out]) len() int                                   { return 1 }
-func (n nothing[Out]) add(Call[Out]) bool                         { return false }
-func (n nothing[Out]) cut(int) pack[Out]                          { return n }
+func (n nothing[Out]) len() int           { return 1 }
+func (n nothing[Out]) add(Call[Out]) bool { return false }
+func (n nothing[Out]) cut(int) pack[Out]  { return n }
 
 func (n nothing[Out]) submit(context.Context, executor.Executor) *executor.Future[Out] {
 	p := executor.NewPromise[Out]()

@@ -205,10 +205,16 @@ func (l *landing[Out]) crash(recovered any) {
 // look waits until nobody else computes the result, and then takes what that has left
 // or calls the function.
 func (c *CachedFunc[In, Out]) look(f *flight, key disk.Key, in In, l *landing[Out]) {
-	lock, err := c.memory.lock(f.ctx, key)
-	if err != nil {
-		l.err = err
-		return
+	lock := c.memory.store.TryLock(key)
+	if lock == nil { // somebody computes it, or has just written it
+		e, err := c.memory.store.Read(c.folder, key)
+		if l.out, err = c.use(e, err); err == nil {
+			l.encoding = e.Body
+			return
+		}
+		if lock, l.err = c.memory.lock(f.ctx, key); l.err != nil {
+			return
+		}
 	}
 	defer lock.Unlock()
 	e, err := lock.Read(c.folder)

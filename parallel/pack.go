@@ -119,7 +119,7 @@ type packs[Out any] struct {
 
 func (l *packs[Out]) add(c Call[Out], want int) {
 	if last := len(l.list) - 1; last < 0 || !l.list[last].add(c) {
-		l.list = append(l.list, c.pack(want - l.n))
+		l.list = append(l.list, c.pack(want-l.n))
 	}
 	l.n++
 }

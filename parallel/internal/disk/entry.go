@@ -99,31 +99,32 @@ func parseHeader(data []byte, key Key, size int64) error {
 // none that this version can read, and is a [*DamagedError] if there is one that is
 // not whole.
 func (s *Store) Read(in Folder, key Key) (Entry, error) {
+	e, err := s.ReadNamed(in, key)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return e, err
+	}
+	if e, torn := readFile(s.Path(in, key)+tmp, key); torn == nil && s.trust() == nil {
+		return e, nil
+	}
+	return s.ReadNamed(in, key) // it may have got its name between the two
+}
+
+// ReadNamed is Read for an entry that has its name: it does not find one that was
+// written less than a moment ago. Whether there is one, only who has the lock knows.
+func (s *Store) ReadNamed(in Folder, key Key) (Entry, error) {
 	if err := s.trust(); err != nil {
 		return Entry{}, missing(err)
 	}
-	e, _, err := s.read(in, key)
-	return e, err
-}
-
-// read also reports whether the entry was found under its temporary name.
-func (s *Store) read(in Folder, key Key) (e Entry, isTmp bool, err error) {
 	path := s.Path(in, key)
-	e, err = readFile(path, key)
-	if errors.Is(err, fs.ErrNotExist) {
-		if e, torn := readFile(path+tmp, key); torn == nil {
-			return e, true, nil
-		}
-		e, err = readFile(path, key) // it may have got its name between the two
-	}
+	e, err := readFile(path, key)
 	switch {
 	case err == nil:
 		s.touch(path)
-		return e, false, nil
+		return e, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, errVersion):
-		return Entry{}, false, missing(err)
+		return Entry{}, missing(err)
 	}
-	return Entry{}, false, &DamagedError{path, err}
+	return Entry{}, &DamagedError{path, err}
 }
 
 // missing makes err match [fs.ErrNotExist].

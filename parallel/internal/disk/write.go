@@ -16,14 +16,16 @@ const manySettling = 16
 // Read is that of the store, for who has the lock. If a process ended before it gave
 // the entry its name, Unlock does.
 func (l *Lock) Read(in Folder) (Entry, error) {
-	if err := l.store.trust(); err != nil {
-		return Entry{}, missing(err)
+	e, err := l.store.ReadNamed(in, l.key)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return e, err
 	}
-	e, isTmp, err := l.store.read(in, l.key)
-	if isTmp {
-		l.nameless, l.size = l.store.Path(in, l.key), int64(headerSize+len(e.Body))
+	path := l.store.Path(in, l.key)
+	if e, torn := readFile(path+tmp, l.key); torn == nil && l.store.trust() == nil {
+		l.nameless, l.size = path, int64(headerSize+len(e.Body))
+		return e, nil
 	}
-	return e, err
+	return Entry{}, err
 }
 
 // Prepare makes the temporary file for an entry that may be written, behind the back of
@@ -113,8 +115,12 @@ func (s *Store) create(path string) (f *os.File, err error) {
 	return nil, err
 }
 
-func write(f *os.File, parts ...[]byte) error {
-	for _, part := range parts {
+// write writes a small entry at once, and a large one without copying it.
+func write(f *os.File, header, body []byte) error {
+	if len(body) <= page {
+		header, body = append(header, body...), nil
+	}
+	for _, part := range [][]byte{header, body} {
 		if _, err := f.Write(part); err != nil {
 			return err
 		}
