@@ -57,8 +57,8 @@ type ThreadPoolExecutor struct {
 	batched   int                   // calls taken from batches so far, but from this one
 	slowly    int                   // calls taken from batches under the lock
 	busy      atomic.Bool           // who ends a call has to look at more than the batch
-	idle      []*worker       // without a place, the last to come is the first to go
-	returning []chan struct{} // calls that have lent their place and want one back
+	idle      []*worker             // without a place, the last to come is the first to go
+	returning []chan struct{}       // calls that have lent their place and want one back
 	room      room
 	broken    error
 	sweeper   *time.Timer // will call sweep; nil while nobody is idle

@@ -25,10 +25,10 @@ import (
 // caller does not leave but ends the function's ctx and waits: then it is like any
 // call, and nothing is left behind.
 type flight struct {
-	ctx      context.Context // the function's
-	cancel   context.CancelCauseFunc
-	landed   chan struct{} // closed when the function has ended
-	ownerOff atomic.Bool   // the first caller has left, and may change its argument
+	ctx       context.Context // the function's
+	cancel    context.CancelCauseFunc
+	landed    chan struct{} // closed when the function has ended
+	ownerLeft atomic.Bool   // the first caller has left, and may change its argument
 
 	callers int             // guarded by Memory.mu, as is
 	awaits  map[*flight]int // flights that callers inside of this one have boarded
@@ -148,7 +148,7 @@ func (m *Memory) leave(key disk.Key, f *flight, ctx context.Context, isOwner boo
 	if isLast {
 		m.strike(key, f)
 	} else if isOwner {
-		f.ownerOff.Store(true)
+		f.ownerLeft.Store(true)
 	}
 	m.mu.Unlock()
 	if isLast {
@@ -227,7 +227,7 @@ func (c *CachedFunc[In, Out]) look(f *flight, key disk.Key, in In, l *landing[Ou
 		c.memory.log("an entry is computed again", c.memory.store.Path(c.folder, key), err)
 	}
 	l.out, l.encoding, l.err = c.compute(f.ctx, lock, in, func() error {
-		if f.ownerOff.Load() {
+		if f.ownerLeft.Load() {
 			if now, err := c.key(in); err != nil || now != key {
 				return errSpoiled
 			}
@@ -298,81 +298,4 @@ func (c *CachedFunc[In, Out]) land(ctx context.Context, in In, l *landing[Out]) 
 		return l.out, l.err
 	}
 	return out, l.err
-}
-
-// inside says that a ctx is that of a call of a cached function.
-type inside struct {
-	memory *Memory
-	key    disk.Key
-	flight *flight // nil for Refresh
-	outer  *inside // the call that made this one
-}
-
-type insideKey struct{}
-
-// callsAround returns the innermost call that ctx is that of, nil if there is none.
-func callsAround(ctx context.Context) *inside {
-	i, _ := ctx.Value(insideKey{}).(*inside)
-	return i
-}
-
-// flightIn returns the innermost flight of m, nil if there is none.
-func (i *inside) flightIn(m *Memory) *flight {
-	for ; i != nil; i = i.outer {
-		if i.memory == m && i.flight != nil {
-			return i.flight
-		}
-	}
-	return nil
-}
-
-// enter returns the ctx for the function.
-func (c *CachedFunc[In, Out]) enter(ctx context.Context, key disk.Key, f *flight) context.Context {
-	return context.WithValue(ctx, insideKey{}, &inside{c.memory, key, f, callsAround(ctx)})
-}
-
-// isInside reports whether ctx is that of a call with the same argument, which would
-// wait for itself.
-func (c *CachedFunc[In, Out]) isInside(ctx context.Context, key disk.Key) bool {
-	for i := callsAround(ctx); i != nil; i = i.outer {
-		if i.memory == c.memory && i.key == key {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *CachedFunc[In, Out]) errEndless() error {
-	return fmt.Errorf("parallel: Cache %q: the function calls itself with the same argument, perhaps through others, and would wait for itself", c.owner.name)
-}
-
-// leadsTo reports whether f waits for g, perhaps through other flights. Memory.mu is
-// held.
-func (f *flight) leadsTo(g *flight) bool {
-	if f == g {
-		return true
-	}
-	for next := range f.awaits { // nobody waits in a circle, so this ends
-		if next.leadsTo(g) {
-			return true
-		}
-	}
-	return false
-}
-
-// await notes that f waits for g. Memory.mu is held.
-func (f *flight) await(g *flight) {
-	if f.awaits == nil {
-		f.awaits = make(map[*flight]int)
-	}
-	f.awaits[g]++
-}
-
-// arrived undoes await.
-func (m *Memory) arrived(f, g *flight) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if f.awaits[g]--; f.awaits[g] == 0 {
-		delete(f.awaits, g)
-	}
 }

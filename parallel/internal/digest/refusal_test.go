@@ -17,6 +17,8 @@ import (
 	"github.com/gofutures/futures/parallel/internal/digest"
 )
 
+var _ = pointerHeir{x: 0} // its field is there to be refused
+
 type (
 	secret struct{ n int }
 	Secret struct{ n int }
@@ -304,7 +306,7 @@ func TestFailingMarshalersAreErrorsAndLeaveNothingBehind(t *testing.T) {
 }
 
 // goner ends its goroutine.
-type goner struct{ x int }
+type goner struct{}
 
 func (goner) MarshalBinary() ([]byte, error) { runtime.Goexit(); return nil, nil }
 
