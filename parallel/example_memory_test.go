@@ -74,6 +74,22 @@ func ExampleMemory() {
 	// 8 <nil>
 }
 
+// Features is what is computed of a picture.
+type Features struct{ Edges, Colours []float64 }
+
+func computeFeatures(context.Context, string) (Features, error) { return Features{}, nil }
+
+// ExampleMemory_limits keeps at most 10 GiB of results, in the folder where the program
+// runs.
+func ExampleMemory_limits() {
+	ctx := context.Background()
+	memory := &parallel.Memory{Dir: "cache", MaxBytes: 10 << 30}
+	defer memory.Sync()
+	features := parallel.Cache(memory, "features", "v3", computeFeatures) // a function of the same shape
+	f, err := features(ctx, "elephant.png")
+	fmt.Println(f, err)
+}
+
 // tempMemory returns a Memory in a folder of its own, and what removes that.
 func tempMemory() (*parallel.Memory, func()) {
 	dir, _ := os.MkdirTemp("", "")
