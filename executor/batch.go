@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // batch is calls that have left the queue of a pool together. Workers take them one
 // by one, in order, with one addition to next, where the queue takes a lock: a lock
-// that submitters and workers meet at was half of what a tiny call costs.
+// that submitters and workers meet at was a quarter of what a tiny call costs.
 //
 // It is one batch for all workers, so that calls start in the order in which they were
 // submitted, and none waits behind another that one worker has.
@@ -38,12 +38,4 @@ func (b *batch) taken() int {
 		return 0
 	}
 	return int(min(b.next.Load(), b.n))
-}
-
-// left is how many calls are in it.
-func (b *batch) left() int {
-	if b == nil {
-		return 0
-	}
-	return int(b.n) - b.taken()
 }

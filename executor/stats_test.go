@@ -301,3 +301,21 @@ func TestABoundedQueueHasItsRoomAfterManyCancellations(t *testing.T) {
 		}
 	})
 }
+
+// D27, while calls leave the queue in batches.
+func TestStatsAddUpAtEachMomentOfALongQueue(t *testing.T) {
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 2}
+	defer ex.Close()
+	const n = 20_000
+	fs := submitN(t.Context(), ex, nil, double, n)
+	for looked := 0; ; looked++ {
+		s := ex.Stats()
+		if s.Running < 0 || s.Running > 2 || s.Queued < 0 || s.Submitted != n || s.Succeeded+s.Running+s.Queued != n {
+			t.Fatalf("look %d: %+v; want at most 2 running, and %d in all", looked, s, n)
+		}
+		if s.Succeeded == n {
+			break
+		}
+	}
+	wantDone(t, fs)
+}

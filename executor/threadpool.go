@@ -364,13 +364,26 @@ func (e *ThreadPoolExecutor) pop() *Call {
 
 // live is how many calls wait that have not been cancelled. intake.mu is held.
 func (e *ThreadPoolExecutor) live() int {
-	waiting := e.queue.len + e.batch.Load().left()
-	return min(max(waiting-e.queue.dead, 0), waiting)
+	live, _ := e.count()
+	return live
 }
 
 // quick is how many calls have succeeded and were counted nowhere else: for each of
 // them, its worker took another from a batch without the lock. intake.mu is held.
-func (e *ThreadPoolExecutor) quick() int { return e.batched + e.batch.Load().taken() - e.slowly }
+func (e *ThreadPoolExecutor) quick() int {
+	_, quick := e.count()
+	return quick
+}
+
+// count returns live and quick at one moment. intake.mu is held.
+func (e *ThreadPoolExecutor) count() (live, quick int) {
+	b := e.batch.Load()
+	taken, waiting := b.taken(), e.queue.len
+	if b != nil {
+		waiting += int(b.n) - taken
+	}
+	return min(max(waiting-e.queue.dead, 0), waiting), e.batched + taken - e.slowly
+}
 
 // rest makes w, which has no place any more, idle, or lets it go if there are
 // idle workers enough. intake.mu is held.
@@ -498,8 +511,9 @@ func (e *ThreadPoolExecutor) Stats() Stats {
 	e.intake.mu.Lock()
 	defer e.intake.mu.Unlock()
 	s := e.intake.stats
-	s.Succeeded += e.quick()
-	s.Queued = e.live()
+	live, quick := e.count()
+	s.Succeeded += quick
+	s.Queued = live
 	s.Running = s.Submitted - s.Succeeded - s.Failed - s.Cancelled - s.Queued
 	return s
 }
