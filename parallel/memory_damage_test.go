@@ -241,6 +241,10 @@ func TestATemporaryFileThatWasLeftIsUsedIfWholeElseReplaced(t *testing.T) {
 		if s := next.Stats(); s.Hits != 1 || s.Misses != 0 {
 			t.Errorf("Stats() = %+v; want a hit", s)
 		}
+		next.Sync() // it gives the file its name
+	}
+	if err := os.RemoveAll(k.path); err != nil {
+		t.Fatal(err)
 	}
 	overwrite(t, k.path+".tmp", other)
 	k.isComputedAgain(t, "another key's")
