@@ -131,23 +131,35 @@ func (m *Memory) claim(o owner, function unsafe.Pointer) (*ownership, error) {
 
 // Call is the function that [Cache] returns.
 func (c *CachedFunc[In, Out]) Call(ctx context.Context, in In) (Out, error) {
-	if c.own == nil {
-		return c.fn(ctx, in)
-	}
-	var none Out
-	if ctx == nil {
-		return none, errNilContext
-	}
-	key, err := c.key(in)
+	key, isKept, err := c.begin(ctx, in)
 	if err != nil {
-		c.memory.log("an argument cannot be a key", c.owner.name, err)
-		c.own.counts.misses.Add(1)
+		var none Out
+		return none, err
+	}
+	if !isKept {
 		return c.fn(ctx, in)
 	}
 	if out, err := c.use(c.memory.store.ReadNamed(c.folder, key)); err == nil {
 		return out, nil
 	}
 	return c.share(ctx, key, in)
+}
+
+// begin returns the key of a call's result. Without one, the function is called and
+// nothing is kept.
+func (c *CachedFunc[In, Out]) begin(ctx context.Context, in In) (key disk.Key, isKept bool, err error) {
+	switch {
+	case c.own == nil:
+		return key, false, nil
+	case ctx == nil:
+		return key, false, errNilContext
+	}
+	key, err = c.key(in)
+	if err != nil {
+		c.memory.log("an argument cannot be a key", c.owner.name, err)
+		c.own.counts.misses.Add(1)
+	}
+	return key, err == nil, nil
 }
 
 // key returns the key of the result of a call.
@@ -203,17 +215,12 @@ func (c *CachedFunc[In, Out]) Contains(in In) bool {
 // MemorizedFunc.call. If a call with the same argument runs, it waits for that first.
 // The function runs on the caller's goroutine.
 func (c *CachedFunc[In, Out]) Refresh(ctx context.Context, in In) (Out, error) {
-	if c.own == nil {
-		return c.fn(ctx, in)
-	}
 	var none Out
-	if ctx == nil {
-		return none, errNilContext
-	}
-	key, err := c.key(in)
+	key, isKept, err := c.begin(ctx, in)
 	if err != nil {
-		c.memory.log("an argument cannot be a key", c.owner.name, err)
-		c.own.counts.misses.Add(1)
+		return none, err
+	}
+	if !isKept {
 		return c.fn(ctx, in)
 	}
 	if c.isInside(ctx, key) {

@@ -1,35 +1,7 @@
 package disk
 
-import (
-	"errors"
-	"io"
-	"os"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// lockByte locks a byte of f against all who have opened the file, by whatever
-// process. It returns false if somebody has locked it.
-func lockByte(f *os.File, at int64) (bool, error) {
-	err := setLock(f, at, unix.F_WRLCK)
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-func unlockByte(f *os.File, at int64) error { return setLock(f, at, unix.F_UNLCK) }
-
-// setLock uses locks of the open file, not of the process, which lose all when the
-// process closes any descriptor of the file.
-func setLock(f *os.File, at int64, kind int16) error {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = conn.Control(func(fd uintptr) {
-		failed = unix.FcntlFlock(fd, unix.F_OFD_SETLK, &unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: at, Len: 1})
-	})
-	return errors.Join(err, failed)
-}
+// setLockCommand is that for locks of the open file: two stores of one process exclude
+// each other too, and closing another descriptor of the file gives none back.
+const setLockCommand = unix.F_OFD_SETLK

@@ -1,4 +1,4 @@
-//go:build unix && !linux
+//go:build unix
 
 package disk
 
@@ -10,9 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockByte locks a byte of f against other processes. It returns false if one of
-// them has locked it. There are no locks of open files here: two stores of one
-// process on one folder do not exclude each other, and may compute the same thing.
+// lockByte locks a byte of f against other processes. It returns false if one of them
+// has locked it.
 func lockByte(f *os.File, at int64) (bool, error) {
 	err := setLock(f, at, unix.F_WRLCK)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
@@ -30,7 +29,7 @@ func setLock(f *os.File, at int64, kind int16) error {
 	}
 	var failed error
 	err = conn.Control(func(fd uintptr) {
-		failed = unix.FcntlFlock(fd, unix.F_SETLK, &unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: at, Len: 1})
+		failed = unix.FcntlFlock(fd, setLockCommand, &unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: at, Len: 1})
 	})
 	return errors.Join(err, failed)
 }
