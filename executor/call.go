@@ -12,14 +12,13 @@ import (
 // [Call.Reject]; whoever submitted it may cancel it until it starts. All
 // methods are safe for many goroutines, and a call runs at most once.
 type Call struct {
-	// 56 bytes, so that a Future[int], its function and its argument take one
-	// object of 80.
-	state  atomic.Uint32
-	slot   uint32                 // guarded by watches.mu: 1 + its index in a watch, 0 outside
-	extra  atomic.Pointer[extra]  // nil until somebody needs more than the result
-	ctx    context.Context        // of Submit; nil for a promise
-	body   body                   // nil for a promise
-	intake atomic.Pointer[intake] // of the executor of this package that took it, if one did
+	// 40 bytes, so that a Future[int], its function and its argument take one
+	// object of 64, a cache line.
+	state atomic.Uint32
+	slot  uint32                // guarded by watches.mu: 1 + its index in a watch, 0 outside
+	extra atomic.Pointer[extra] // nil until somebody needs more than the result
+	route atomic.Pointer[route] // nil for a promise
+	body  body                  // nil for a promise
 }
 
 // body is the part of a call that knows its types. It belongs to whoever moved
@@ -70,16 +69,16 @@ func (c *Call) Run(ctx context.Context) {
 // start moves the call from pending to running. Only who is told true may run
 // and publish it. A call whose ctx has ended does not start.
 func (c *Call) start() bool {
-	watched := c.ctx.Done() != nil
-	if watched && c.ctx.Err() != nil {
+	r := c.route.Load()
+	if r.done != nil && r.ctx.Err() != nil {
 		c.drop(expired)
 		return false
 	}
 	if !c.state.CompareAndSwap(pending, running) {
 		return false
 	}
-	if in := c.intake.Load(); watched && in != nil {
-		in.watches.remove(c)
+	if r.done != nil && r.intake != nil {
+		r.intake.watches.remove(c)
 	}
 	return true
 }
@@ -141,7 +140,7 @@ func (c *Call) Reject(err error) bool {
 // end, and nothing else: it ends when its function returns.
 func (c *Call) Cancel() bool {
 	state := cancelled
-	if c.ctx != nil && c.ctx.Err() != nil {
+	if ctx := c.ctx(); ctx != nil && ctx.Err() != nil {
 		state = expired // which the error is to say
 	}
 	for {
@@ -184,12 +183,12 @@ func (c *Call) callBack() {
 // and reports whether it did. Everybody who waits is awake when it returns;
 // callbacks are left to the caller.
 func (c *Call) withdraw(state uint32) bool {
-	in := c.intake.Load()
+	in := c.intake()
 	if in != nil && !in.stop(c, state) || in == nil && !c.state.CompareAndSwap(pending, state) {
 		return false
 	}
-	if in == nil && !c.intake.CompareAndSwap(nil, &nowhere) {
-		in = c.intake.Load() // an executor that hands its calls on has done so meanwhile
+	if in == nil && !c.loseWay() {
+		in = c.intake() // an executor that hands its calls on has done so meanwhile
 	}
 	if c.body != nil {
 		c.body.forget()

@@ -29,7 +29,7 @@ func callOf(ctx context.Context) *Call {
 // killed builds the cancel context of a call whose executor has ended all: it
 // has the cause.
 func (cc *callContext) killed() bool {
-	in := cc.intake.Load()
+	in := (*Call)(cc).intake()
 	return in != nil && in.killed.Load() && (*Call)(cc).build() != nil
 }
 
@@ -39,17 +39,17 @@ func (cc *callContext) built() (own, parent context.Context) {
 	c := (*Call)(cc)
 	x := c.extra.Load()
 	if x == nil {
-		return nil, c.ctx
+		return nil, c.ctx()
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch r := x.rare; {
 	case r == nil:
-		return nil, c.ctx
+		return nil, c.ctx()
 	case r.parent != nil:
 		return r.ctx, r.parent
 	default:
-		return r.ctx, c.ctx
+		return r.ctx, c.ctx()
 	}
 }
 
@@ -88,7 +88,7 @@ func (cc *callContext) Value(key any) any {
 	}
 	// pprof.Do adds to the labels of its ctx, and sets those again when it
 	// returns: without this, a worker would lose its own.
-	if in := cc.intake.Load(); in != nil && in.labels != nil {
+	if in := (*Call)(cc).intake(); in != nil && in.labels != nil {
 		return in.labels.Value(key)
 	}
 	return nil
@@ -117,7 +117,7 @@ func (c *Call) build() context.Context {
 	over := x.over
 	x.mu.Unlock()
 
-	switch in := c.intake.Load(); {
+	switch in := c.intake(); {
 	case over:
 		cancel(nil)
 	case in != nil:
@@ -135,8 +135,8 @@ func (c *Call) build() context.Context {
 // interrupt ends the ctx of a running call. It returns false if the call does not
 // run any more, and will run again.
 func (c *Call) interrupt(cause error) bool {
-	switch in := c.intake.Load(); {
-	case c.ctx == nil:
+	switch in := c.intake(); {
+	case c.ctx() == nil:
 		return true // a promise has none
 	case in != nil && in.processes != nil:
 		return in.processes.interrupt(c, cause)

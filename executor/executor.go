@@ -63,7 +63,7 @@ func Go[Out any](ctx context.Context, ex Executor, fn func(context.Context) (Out
 
 // submit gives c to ex, or ends it with what is wrong.
 func submit(ctx context.Context, ex Executor, b body, c *Call, nilFunc bool) {
-	c.ctx, c.body = ctx, b
+	c.body = b
 	switch {
 	case nilFunc:
 		c.Reject(errors.New("executor: Submit: nil function"))
@@ -72,8 +72,17 @@ func submit(ctx context.Context, ex Executor, b body, c *Call, nilFunc bool) {
 	case ex == nil:
 		c.Reject(errors.New("executor: Submit: nil Executor"))
 	case ctx.Err() != nil:
+		c.route.Store(routeFrom(ctx))
 		c.drop(expired)
 	default:
+		// A pool of goroutines is so fast that it is worth to know at once where the
+		// call goes.
+		if e, ok := ex.(*ThreadPoolExecutor); ok && e != nil {
+			c.route.Store(e.intake.route(ctx))
+			e.execute(ctx, c, true)
+			return
+		}
+		c.route.Store(routeFrom(ctx))
 		ex.Execute(ctx, c)
 	}
 }

@@ -83,7 +83,7 @@ func (x *extra) end(c *Call) (callbacks bool) {
 
 	if cancel != nil {
 		cancel(nil)
-		if in := c.intake.Load(); in != nil {
+		if in := c.intake(); in != nil {
 			in.strike(c)
 		}
 	}

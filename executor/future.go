@@ -78,7 +78,7 @@ func (f *Future[T]) err() error {
 	case cancelled:
 		return ErrCancelled
 	case expired:
-		return endedBy(f.call.ctx, ErrCancelled, "")
+		return endedBy(f.call.ctx(), ErrCancelled, "")
 	}
 	return f.call.failure()
 }
@@ -112,7 +112,7 @@ func (f *Future[T]) State() State {
 	}
 	switch f.call.state.Load() {
 	case pending:
-		if in := f.call.intake.Load(); in != nil && in.processes != nil && in.processes.isRunning(&f.call) {
+		if in := f.call.intake(); in != nil && in.processes != nil && in.processes.isRunning(&f.call) {
 			return Running
 		}
 		return Pending

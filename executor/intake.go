@@ -28,11 +28,13 @@ type Stats struct {
 // is closed, counts them, and knows when the last has ended.
 type intake struct {
 	watches   watches
-	killed    atomic.Bool          // Shutdown has ended what runs
-	pool      *ThreadPoolExecutor  // the executor, if its calls queue for places
-	processes *ProcessPoolExecutor // the executor, if its calls run in worker processes
-	labels    context.Context      // with the pprof labels of the workers; nil if there are none
+	killed    atomic.Bool           // Shutdown has ended what runs
+	pool      *ThreadPoolExecutor   // the executor, if its calls queue for places
+	processes *ProcessPoolExecutor  // the executor, if its calls run in worker processes
+	labels    context.Context       // with the pprof labels of the workers; nil if there are none
+	last      atomic.Pointer[route] // of the last call, kept while there are calls
 
+	_       [64]byte   // what is above is read for each call, and what is below written
 	mu      sync.Mutex // guards the fields below
 	closed  bool
 	open    int           // calls taken and not yet ended for everybody
@@ -60,16 +62,19 @@ func (in *intake) take(c *Call) bool {
 // admit counts a call, unless it was cancelled before it came here, on its way
 // through an executor that hands calls on. in.mu is held.
 func (in *intake) admit(c *Call) bool {
-	if !c.intake.CompareAndSwap(nil, in) {
+	if !in.enter(c) {
 		return false
 	}
-	in.open++
-	in.stats.Submitted++
+	in.welcome(c)
 	return true
 }
 
-// nowhere is the intake of a call that was cancelled before an executor took it.
-var nowhere intake
+// welcome counts a call that has entered. in.mu is held.
+func (in *intake) welcome(c *Call) {
+	in.keepRoute(c)
+	in.open++
+	in.stats.Submitted++
+}
 
 // count counts the result of a call, before it is published. in.mu is held.
 func (in *intake) count(err error) {
@@ -82,7 +87,7 @@ func (in *intake) count(err error) {
 
 // withdrawn counts a call that was taken and will never start.
 func (in *intake) withdrawn(c *Call) {
-	if c.ctx.Done() != nil {
+	if c.route.Load().done != nil {
 		in.watches.remove(c)
 	}
 	in.mu.Lock()
@@ -133,6 +138,7 @@ func (in *intake) leave() {
 // left is leave for who holds in.mu, or who ends a worker afterwards.
 func (in *intake) left() {
 	in.open--
+	in.forgetRoute()
 	if in.closed && in.opened() <= len(in.waiting) {
 		in.ring()
 	}
@@ -240,8 +246,8 @@ func (in *intake) drain(ctx context.Context) error {
 // the call whose ctx it is, and those that made it and may wait for it.
 func (in *intake) around(ctx context.Context) []*Call {
 	var calls []*Call
-	for c := callOf(ctx); c != nil; c = callOf(c.ctx) {
-		if c.intake.Load() == in {
+	for c := callOf(ctx); c != nil; c = callOf(c.ctx()) {
+		if c.intake() == in {
 			calls = append(calls, c)
 		}
 	}

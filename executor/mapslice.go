@@ -237,7 +237,7 @@ func (b *bulk[In, Out]) leastChunk() int64 {
 }
 
 func (r *bulkRunner[In, Out]) run(ctx context.Context) {
-	if in := r.call.intake.Load(); in != nil {
+	if in := r.call.intake(); in != nil {
 		in.enroll(r, func(error) { r.bulk.stop() })
 		defer in.strike(r)
 	}

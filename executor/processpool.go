@@ -483,7 +483,7 @@ func (e *ProcessPoolExecutor) finish(j *job) {
 	e.intake.left()
 	c.state.Store(finished)
 	e.intake.mu.Unlock()
-	if c.ctx.Done() != nil {
+	if c.route.Load().done != nil {
 		e.intake.watches.remove(c)
 	}
 	c.wake()
@@ -517,8 +517,8 @@ func (e *ProcessPoolExecutor) withdraw(c *Call, state uint32) bool {
 func (e *ProcessPoolExecutor) interrupt(c *Call, reason error) bool {
 	// Not under the lock: reason may be anybody's, and its methods use this pool.
 	cause := string(failure(reason, "").data)
-	_, hasDeadline := c.ctx.Deadline()
-	isKnown := hasDeadline && errors.Is(c.ctx.Err(), context.DeadlineExceeded) // to the worker, too
+	_, hasDeadline := c.ctx().Deadline()
+	isKnown := hasDeadline && errors.Is(c.ctx().Err(), context.DeadlineExceeded) // to the worker, too
 	e.intake.mu.Lock()
 	defer e.intake.mu.Unlock()
 	j, ok := c.body.(*job)

@@ -62,11 +62,12 @@ func (w *procWorld) submit() {
 	if f.a.name == "long" || f.a.name == "moody" && rapid.IntRange(0, 9).Draw(w.t, "mood") == 0 {
 		j.cost = 10 * time.Millisecond
 	}
-	j.job = &job{call: &Call{ctx: context.Background()}, serial: uint64(len(w.jobs) + 1), parcel: parcel{fn: f}}
+	j.job = &job{call: new(Call), serial: uint64(len(w.jobs) + 1), parcel: parcel{fn: f}}
 	if rapid.IntRange(0, 4).Draw(w.t, "chunk") == 0 {
 		j.parcel.n = rapid.IntRange(1, 5).Draw(w.t, "items")
 	}
 	j.job.call.body = j.job
+	j.job.call.route.Store(routeFrom(context.Background()))
 	w.jobs = append(w.jobs, j)
 	w.sup.submit(j.job)
 	w.schedule()

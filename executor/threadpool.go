@@ -45,20 +45,23 @@ type ThreadPoolExecutor struct {
 	// then wait for ever.
 	KeepPlaces bool
 
+	// What workers read for each call comes before what is written for each: where
+	// the two share a cache line, each waits for the other.
+	batch atomic.Pointer[batch] // in front of the queue
+	busy  atomic.Bool           // who ends a call has to look at more than the batch
+	come  atomic.Bool           // set when the queue gets its first call while somebody seeks
+
 	intake intake // its mu guards the fields below too
 
-	places    int         // calls that may run at once, 0 before the first call
-	spins     bool        // looking for work a little longer does not keep others from working
-	taken     int         // places that somebody has: workers that run or seek work, and calls that wait no longer
-	seeking   bool        // a worker seeks work, or was summoned: it will see to what is submitted
-	come      atomic.Bool // set when the queue gets its first call while somebody seeks
+	places    int  // calls that may run at once, 0 before the first call
+	spins     bool // looking for work a little longer does not keep others from working
+	taken     int  // places that somebody has: workers that run or seek work, and calls that wait no longer
+	seeking   bool // a worker seeks work, or was summoned: it will see to what is submitted
 	queue     queue
-	batch     atomic.Pointer[batch] // in front of the queue
-	batched   int                   // calls taken from batches so far, but from this one
-	slowly    int                   // calls taken from batches under the lock
-	busy      atomic.Bool           // who ends a call has to look at more than the batch
-	idle      []*worker             // without a place, the last to come is the first to go
-	returning []chan struct{}       // calls that have lent their place and want one back
+	batched   int             // calls taken from batches so far, but from this one
+	slowly    int             // calls taken from batches under the lock
+	idle      []*worker       // without a place, the last to come is the first to go
+	returning []chan struct{} // calls that have lent their place and want one back
 	room      room
 	broken    error
 	sweeper   *time.Timer // will call sweep; nil while nobody is idle
@@ -95,22 +98,32 @@ func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
 		c.Reject(errNilExecutor("ThreadPoolExecutor"))
 		return
 	}
+	e.execute(ctx, c, false)
+}
+
+// execute is Execute, also for a call whose route leads here already, as no other
+// call's does.
+func (e *ThreadPoolExecutor) execute(ctx context.Context, c *Call, isRouted bool) {
 	e.intake.mu.Lock()
 	if err := e.refusal(); err != nil {
 		e.intake.mu.Unlock()
 		c.Reject(err)
 		return
 	}
-	if !e.intake.admit(c) {
+	if !isRouted && !e.intake.enter(c) {
 		e.intake.mu.Unlock()
 		return
 	}
+	e.intake.welcome(c)
 	e.queue.push(c)
 	if e.seeking && e.queue.len == 1 {
 		e.come.Store(true)
 	}
 	w := e.summon()
-	s := e.room.block(c, e.live())
+	var s *submitter
+	if e.room.limit > 0 {
+		s = e.room.block(c, e.live())
+	}
 	e.intake.mu.Unlock()
 
 	e.start(w)
@@ -560,7 +573,7 @@ func (e *ThreadPoolExecutor) Shutdown(ctx context.Context) error {
 // lend gives the place of a running call to others while it waits, and reports
 // whether the call has one to lend.
 func (c *Call) lend() bool {
-	in := c.intake.Load()
+	in := c.intake()
 	if in == nil || in.pool == nil || in.pool.KeepPlaces {
 		return false
 	}
@@ -588,7 +601,7 @@ func (c *Call) lend() bool {
 // before those that are queued. A call that waits on several goroutines of its
 // own has its place back when all have come.
 func (c *Call) reclaim() {
-	e, r := c.intake.Load().pool, c.extra.Load().rare
+	e, r := c.intake().pool, c.extra.Load().rare
 	e.intake.mu.Lock()
 	r.waits--
 	if r.waits > 0 {

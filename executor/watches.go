@@ -30,7 +30,7 @@ type watch struct {
 
 // add watches a call that is queued, unless it has started meanwhile.
 func (ws *watches) add(c *Call) {
-	done := c.ctx.Done()
+	done := c.route.Load().done
 	ws.mu.Lock()
 	if !c.isWatched() {
 		ws.mu.Unlock()
@@ -43,7 +43,7 @@ func (ws *watches) add(c *Call) {
 			ws.watch = make(map[<-chan struct{}]*watch)
 		}
 		ws.watch[done] = w
-		w.stop = context.AfterFunc(c.ctx, func() { ws.end(w) })
+		w.stop = context.AfterFunc(c.ctx(), func() { ws.end(w) })
 	}
 	w.calls = append(w.calls, c)
 	c.slot = uint32(len(w.calls))
@@ -84,7 +84,7 @@ func (ws *watches) remove(c *Call) {
 		ws.mu.Unlock()
 		return
 	}
-	w := ws.find(c.ctx.Done())
+	w := ws.find(c.route.Load().done)
 	last := w.calls[len(w.calls)-1]
 	w.calls[c.slot-1], last.slot = last, c.slot
 	w.calls[len(w.calls)-1] = nil
@@ -131,7 +131,7 @@ func (ws *watches) end(w *watch) {
 	}
 	ws.mu.Unlock()
 	for _, c := range calls {
-		for !c.drop(expired) && c.intake.Load().processes != nil && !c.interrupt(endedBy(c.ctx, errStopped, "")) {
+		for !c.drop(expired) && c.intake().processes != nil && !c.interrupt(endedBy(c.ctx(), errStopped, "")) {
 		}
 	}
 }
@@ -140,5 +140,5 @@ func (ws *watches) end(w *watch) {
 // it starts, or until it ends if it runs in another process.
 func (c *Call) isWatched() bool {
 	state := c.state.Load()
-	return state == pending || state == running && c.intake.Load().processes != nil
+	return state == pending || state == running && c.intake().processes != nil
 }

@@ -336,7 +336,8 @@ func (w *workshop) make(m *arrived, v *invocation) {
 		ctx, cancel = context.WithDeadline(ctx, m.deadline)
 		defer cancel()
 	}
-	c := &Call{ctx: ctx, body: v}
+	c := &Call{body: v}
+	c.route.Store(routeFrom(ctx))
 	c.state.Store(running)
 	defer c.publish(finished)
 	w.mu.Lock()
