@@ -47,6 +47,9 @@ func (o *mapOptions) positive(name string, n int) int {
 }
 
 func newMapOptions(opts []MapOption) mapOptions {
+	if len(opts) == 0 {
+		return mapOptions{} // without an object
+	}
 	var o mapOptions
 	for _, opt := range opts {
 		if opt == nil {

@@ -27,9 +27,12 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 		return nil, err
 	}
 	b := &bulk[In, Out]{fn: fn, in: in, out: make([]Out, len(in)), chunk: o.chunk, width: max(1, ex.Workers())}
+	b.runners = b.few[:0]
 	b.stopAt.Store(math.MaxInt64)
+	forever := ctx // runners write to out until they have ended
 	if ctx.Done() != nil {
 		defer context.AfterFunc(ctx, b.stop)()
+		forever = context.WithoutCancel(ctx)
 	}
 	n := len(in)
 	if w := ex.Workers(); w > 0 {
@@ -42,7 +45,7 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 			n = 2 * n // the next chunk is there when a worker has made one
 		}
 	}
-	return b.wait(ctx, ex)
+	return b.wait(forever, ctx, ex)
 }
 
 // bulk is what the runners of a MapSlice share.
@@ -53,8 +56,10 @@ type bulk[In, Out any] struct {
 	chunk   int // 0: guided
 	width   int // runners that run at once
 	runners []*bulkRunner[In, Out]
-	remote  atomic.Bool // the runners run in other processes, one chunk each
-	began   time.Time   // when the first chunk for one was formed
+	few     [2]*bulkRunner[In, Out] // the memory of runners, if there are no more
+	first   bulkRunner[In, Out]     // the first of them
+	remote  atomic.Bool             // the runners run in other processes, one chunk each
+	began   time.Time               // when the first chunk for one was formed
 
 	next   atomic.Int64 // the first element that no runner has taken
 	made   atomic.Int64 // elements that have returned without an error
@@ -74,10 +79,16 @@ type bulkRunner[In, Out any] struct {
 	hi     int // where it ends, if it was sent
 	isSent bool
 	isOut  bool // guarded by bulk.mu: its executor has it
+
+	killed *atomic.Bool // says that its executor has ended what runs; nil if that does not tell
 }
 
 func (b *bulk[In, Out]) submit(ctx context.Context, ex Executor) {
-	r := &bulkRunner[In, Out]{bulk: b}
+	r := &b.first
+	if len(b.runners) > 0 {
+		r = new(bulkRunner[In, Out])
+	}
+	r.bulk = b
 	b.mu.Lock()
 	b.runners = append(b.runners, r)
 	b.mu.Unlock()
@@ -92,8 +103,7 @@ func (b *bulk[In, Out]) submit(ctx context.Context, ex Executor) {
 }
 
 // wait waits for the runners and returns what they have made.
-func (b *bulk[In, Out]) wait(ctx context.Context, ex Executor) ([]Out, error) {
-	forever := context.WithoutCancel(ctx) // runners write to out until they have ended
+func (b *bulk[In, Out]) wait(forever, ctx context.Context, ex Executor) ([]Out, error) {
 	var refusal error
 	if b.remote.Load() {
 		refusal = b.waitForChunks(forever, ctx, ex)
@@ -238,8 +248,7 @@ func (b *bulk[In, Out]) leastChunk() int64 {
 
 func (r *bulkRunner[In, Out]) run(ctx context.Context) {
 	if in := r.call.intake(); in != nil {
-		in.enroll(r, func(error) { r.bulk.stop() })
-		defer in.strike(r)
+		r.killed = &in.killed
 	}
 	for {
 		lo, hi := r.bulk.take(r)
@@ -265,6 +274,9 @@ func (r *bulkRunner[In, Out]) make(ctx context.Context, lo, hi int) {
 		}
 	}()
 	for ; i < hi; i++ {
+		if r.killed != nil && r.killed.Load() {
+			b.stop()
+		}
 		if int64(i) >= b.stopAt.Load() {
 			hi = i
 			return

@@ -409,6 +409,7 @@ func (p mapPlan) runSlice(t *testing.T) (wrong string) {
 // D6: an executor is as before after elements that ended its goroutines.
 func TestMapSliceOfGoexitsLosesNoWorker(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
+		needsWorkers(t, ex)
 		for range 10 {
 			_, err := executor.MapSlice(t.Context(), ex, func(context.Context, int) (int, error) { runtime.Goexit(); return 0, nil }, numbers(8))
 			if err != executor.ErrGoexit {

@@ -129,6 +129,7 @@ func TestGoexitIsTheErrorOfTheCall(t *testing.T) {
 		return 1, nil
 	}
 	eachBubble(t, func(t *testing.T, ex opened) {
+		needsWorkers(t, ex)
 		for name, fn := range map[string]executor.Func[int, int]{"runtime.Goexit": goexit, "t.FailNow": failNow} {
 			for way, call := range waysToCall(fn, 0) {
 				if err := call(t.Context(), ex); err != executor.ErrGoexit {
@@ -204,6 +205,7 @@ func TestNestedPanicsAreOneError(t *testing.T) {
 		}, nil},
 	}
 	eachBubble(t, func(t *testing.T, ex opened) {
+		needsWorkers(t, ex)
 		for _, tt := range tests {
 			for way, call := range waysToCall(tt.fn, 0) {
 				err := call(t.Context(), ex)

@@ -58,6 +58,20 @@ func (q *queue) pop() *Call {
 	return c
 }
 
+// takeBack takes out c if it is the last call, and reports whether it was.
+func (q *queue) takeBack(c *Call) bool {
+	if q.len == 0 || q.end == 0 || q.tail.calls[q.end-1] != c {
+		return false
+	}
+	q.end--
+	q.tail.calls[q.end] = nil
+	q.len--
+	if q.len == 0 {
+		q.first, q.end = 0, 0 // head is tail
+	}
+	return true
+}
+
 // drop drops the first segment, which is used up.
 func (q *queue) drop() {
 	s := q.head

@@ -29,6 +29,7 @@ import (
 // program is a run of the simulation.
 type program struct {
 	Workers, Limit int
+	Help           bool     // WaitersHelp
 	Outside        []script // goroutines that use the executor
 	settle         bool     // a goroutine outside acts only when all others wait
 }
@@ -70,7 +71,7 @@ func (o op) String() string {
 // GoString is what rapid prints.
 func (p program) GoString() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d workers, queue limit %d", p.Workers, p.Limit)
+	fmt.Fprintf(&b, "%d workers, queue limit %d, waiters help %v", p.Workers, p.Limit, p.Help)
 	for i, s := range p.Outside {
 		fmt.Fprintf(&b, "\n  goroutine %d:", -1-i)
 		s.print(&b, "    ")
@@ -281,7 +282,7 @@ func simulate(t *testing.T, p program, open func(program) opened) (problems stri
 }
 
 func openPool(p program) opened {
-	return &executor.ThreadPoolExecutor{MaxWorkers: p.Workers, QueueLimit: p.Limit}
+	return &executor.ThreadPoolExecutor{MaxWorkers: p.Workers, QueueLimit: p.Limit, WaitersHelp: p.Help}
 }
 
 // runAll runs the goroutines outside, closes the executor and waits until all
@@ -518,7 +519,9 @@ func (s *scope) item(running *atomic.Int64) executor.Func[int, int] {
 		case 5:
 			panic(i)
 		case 6:
-			runtime.Goexit()
+			if !s.Help {
+				runtime.Goexit()
+			}
 		}
 		return i, nil
 	}
@@ -642,7 +645,7 @@ func (w *world) check() {
 				w.problem("call %d was started %d times and is %v; Cancel = %v", r.id, starts, r.future, cancelled)
 			}
 		}
-		if last := lastOf[r.scope]; w.Workers == 1 && starts > 0 {
+		if last := lastOf[r.scope]; w.Workers == 1 && !w.Help && starts > 0 {
 			if last != nil && last.started > r.started {
 				w.problem("call %d was started after call %d, which was submitted later by the same goroutine", last.id, r.id)
 			}
@@ -665,6 +668,30 @@ func (w *world) check() {
 }
 
 func TestSimulation(t *testing.T) { testSimulation(t, genProgram(shutdownInCall)) }
+
+// The prices that WaitersHelp names are not asked for: calls start in any order, and
+// none ends its goroutine, which might be that of a script outside.
+func TestSimulationWithWaitersThatHelp(t *testing.T) {
+	testSimulation(t, rapid.Map(genProgram(), func(p program) program {
+		p.Help = true
+		for i := range p.Outside {
+			p.Outside[i].stay()
+		}
+		return p
+	}))
+}
+
+// stay makes calls that would end their goroutine return.
+func (s *script) stay() {
+	if s.End == exits {
+		s.End = returns
+	}
+	for _, a := range s.Acts {
+		if a.Call != nil {
+			a.Call.stay()
+		}
+	}
+}
 
 func TestSimulationWithShutdownInCalls(t *testing.T) { testSimulation(t, genProgram()) }
 

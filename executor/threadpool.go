@@ -45,6 +45,22 @@ type ThreadPoolExecutor struct {
 	// then wait for ever.
 	KeepPlaces bool
 
+	// WaitersHelp lets a goroutine that waits for a call make the call itself, if that
+	// has not started and one of the MaxWorkers places is free; a call of this executor
+	// that waits has its own. One call at a time then costs a fraction of a goroutine
+	// and a channel, and calls that submit others and wait for them need no more
+	// goroutines. Only waits help that nothing but the end of the call ends: in
+	// [Future.Result], [Gather] and [Map] those with a ctx that has no end, or with the
+	// very ctx of the call that waits; in [MapSlice] all.
+	//
+	// The price: a function may run on a goroutine that is not a worker's. If it calls
+	// [runtime.Goexit], as testing's FailNow does, that ends the goroutine that waits.
+	// After it, the goroutine has the pprof labels of the ctx that it waits with, as
+	// after [pprof.Do], and a thread that the function has locked stays locked. And
+	// calls that somebody waits for may start before those that were submitted
+	// earlier. With an Initializer, nobody helps.
+	WaitersHelp bool
+
 	// What workers read for each call comes before what is written for each: where
 	// the two share a cache line, each waits for the other.
 	batch atomic.Pointer[batch] // in front of the queue
@@ -53,10 +69,11 @@ type ThreadPoolExecutor struct {
 
 	intake intake // its mu guards the fields below too
 
-	places    int  // calls that may run at once, 0 before the first call
-	spins     bool // looking for work a little longer does not keep others from working
-	taken     int  // places that somebody has: workers that run or seek work, and calls that wait no longer
-	seeking   bool // a worker seeks work, or was summoned: it will see to what is submitted
+	places    int     // calls that may run at once, 0 before the first call
+	spins     bool    // looking for work a little longer does not keep others from working
+	taken     int     // places that somebody has: workers that run or seek work, and calls that wait no longer
+	seeking   bool    // a worker seeks work, or was summoned: it will see to what is submitted
+	summoned  *worker // that has not arrived yet
 	queue     queue
 	batched   int             // calls taken from batches so far, but from this one
 	slowly    int             // calls taken from batches under the lock
@@ -73,7 +90,8 @@ type worker struct {
 	wake  chan struct{} // holds 1; nil before the goroutine is started
 	step  step
 	call  *Call // that it makes
-	next  *Call // that it was given and has not started
+	next  *Call // that it was given and has not started; guarded by intake.mu while the worker is summoned
+	gone  bool  // it was dismissed
 	woke  bool  // it may have woken a waiter, who runs next on this core: it must not spin before it has parked
 	swept bool  // guarded by intake.mu: it was idle at the last sweep
 }
@@ -194,7 +212,8 @@ func (e *ThreadPoolExecutor) summon() *worker {
 	}
 	e.taken++
 	w.next = next
-	e.room.unblock(e.live())
+	e.summoned = w
+	e.unblock()
 	e.seeking = true // until it arrives
 	e.come.Store(false)
 	return w
@@ -258,7 +277,7 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 		case resting:
 			<-w.wake
 			w.woke = false
-			if w.next == nil {
+			if w.gone {
 				w.step = leaving
 				continue
 			}
@@ -285,9 +304,17 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 // arrive is for a worker that was summoned: it summons the next if work is
 // left. So a burst of small calls wakes as many workers as it keeps busy.
 func (e *ThreadPoolExecutor) arrive(w *worker) {
-	w.step = working
 	e.intake.mu.Lock()
-	e.seeking = false
+	e.seeking, e.summoned = false, nil
+	switch {
+	case w.next != nil:
+		w.step = working
+	case e.taken < e.places: // a helper has taken its call and its place
+		e.taken++
+		e.proceed(w, false)
+	default:
+		e.rest(w)
+	}
 	another := e.summon()
 	e.intake.mu.Unlock()
 	e.start(another)
@@ -333,7 +360,7 @@ func (e *ThreadPoolExecutor) proceed(w *worker, maySeek bool) {
 	switch {
 	case w.next != nil:
 		w.step = working
-		e.room.unblock(e.live())
+		e.unblock()
 	case maySeek && !e.seeking:
 		w.step = seeking
 		e.seeking = true
@@ -350,6 +377,17 @@ func (e *ThreadPoolExecutor) giveBack() {
 	close(e.returning[0])
 	e.returning = e.returning[1:]
 	e.busy.Store(len(e.returning) > 0 || e.intake.closed)
+}
+
+// vacate gives up a place: to a call that wants its own back, or to a worker for the
+// first call that waits, which start is to start. intake.mu is held.
+func (e *ThreadPoolExecutor) vacate() *worker {
+	if len(e.returning) > 0 {
+		e.giveBack()
+		return nil
+	}
+	e.taken--
+	return e.summon()
 }
 
 // pop returns the first call that waits, nil if there is none. intake.mu is held.
@@ -373,6 +411,13 @@ func (e *ThreadPoolExecutor) pop() *Call {
 	e.slowly++
 	e.batch.Store(b)
 	return c
+}
+
+// unblock lets submitters go for whose calls there is room. intake.mu is held.
+func (e *ThreadPoolExecutor) unblock() {
+	if e.room.limit > 0 {
+		e.room.unblock(e.live())
+	}
 }
 
 // live is how many calls wait that have not been cancelled. intake.mu is held.
@@ -433,6 +478,7 @@ func (e *ThreadPoolExecutor) sweep() {
 
 // dismiss ends an idle worker. intake.mu is held.
 func (e *ThreadPoolExecutor) dismiss(w *worker) {
+	w.gone = true
 	w.wake <- struct{}{} // holds 1, and nobody else wakes an idle worker
 }
 
@@ -516,7 +562,7 @@ func (e *ThreadPoolExecutor) withdrawn(c *Call) {
 	e.queue.dead++
 	e.queue.bury()
 	e.room.leave(c)
-	e.room.unblock(e.live())
+	e.unblock()
 }
 
 // Stats counts the calls so far.
@@ -585,12 +631,7 @@ func (c *Call) lend() bool {
 	r.waits++
 	var w *worker
 	if r.waits == 1 {
-		if len(e.returning) > 0 {
-			e.giveBack()
-		} else {
-			e.taken--
-			w = e.summon()
-		}
+		w = e.vacate()
 	}
 	e.intake.mu.Unlock()
 	e.start(w)

@@ -143,6 +143,9 @@ func (c *Call) wait(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext("Future.Result")
 	}
+	if c.help(ctx) {
+		return nil
+	}
 	if ctx.Done() == nil && callOf(ctx) == nil {
 		x := c.more()
 		x.settle(c)

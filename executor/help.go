@@ -1,0 +1,136 @@
+package executor
+
+import (
+	"context"
+	"runtime/pprof"
+)
+
+// help makes the call here, on the goroutine that waits for it with ctx, if that may
+// be, and reports whether it did: see [ThreadPoolExecutor.WaitersHelp].
+//
+// It takes the place of a worker, or, if a call of the same executor waits, that call's
+// own. The queue may hold the call still, or a worker that was summoned for it: both
+// find out when it does not start, as with one that was cancelled.
+func (c *Call) help(ctx context.Context) bool {
+	in := c.intake()
+	if in == nil || in.pool == nil || !in.pool.WaitersHelp || in.pool.Initializer != nil || c.state.Load() != pending {
+		return false
+	}
+	h, mayHelp := in.pool.helper(ctx)
+	if !mayHelp || !h.begin(c) {
+		return false
+	}
+	defer h.end(c) // deferred, because the function may end this goroutine
+	pprof.SetGoroutineLabels(in.labels)
+	c.run()
+	return true
+}
+
+// helper is a goroutine that makes a call while it waits for it.
+type helper struct {
+	pool    *ThreadPoolExecutor
+	ctx     context.Context // that it waits with
+	waiting *Call           // the call that it is in, nil if none
+	rare    *rare           // of that
+}
+
+// helper returns one for a goroutine that waits with ctx, if that may help: nothing
+// but the end of the call is to end its wait (D11), and a call of another executor
+// would keep its place there, which the call that it makes may wait for.
+func (e *ThreadPoolExecutor) helper(ctx context.Context) (h helper, mayHelp bool) {
+	h = helper{pool: e, ctx: ctx, waiting: callOf(ctx)}
+	if _, isOwn := ctx.(*callContext); !isOwn && ctx.Done() != nil {
+		return h, false
+	} else if h.waiting == nil {
+		return h, !isOwn // the ctx of a call that has ended
+	}
+	if h.waiting.intake() != &e.intake || e.KeepPlaces {
+		return h, false
+	}
+	x := h.waiting.more()
+	x.mu.Lock()
+	h.rare = x.rarely()
+	x.mu.Unlock()
+	return h, true
+}
+
+// begin takes a place and starts c, or does neither.
+func (h *helper) begin(c *Call) bool {
+	e, r := h.pool, c.route.Load()
+	if r.done != nil && r.ctx.Err() != nil {
+		return false
+	}
+	e.intake.mu.Lock()
+	if !h.mayTake(c) || !c.state.CompareAndSwap(pending, running) {
+		e.intake.mu.Unlock()
+		return false
+	}
+	h.take(c)
+	e.unblock()
+	e.intake.mu.Unlock()
+	if r.done != nil {
+		e.intake.watches.remove(c)
+	}
+	return true
+}
+
+// mayTake reports whether there is a place to make c: the helper's own, if it is not
+// lent, one that nobody has, or that of a worker which comes to make c. intake.mu is
+// held.
+func (h *helper) mayTake(c *Call) bool {
+	e := h.pool
+	switch {
+	case h.rare != nil:
+		return h.rare.waits == 0
+	case len(e.returning) > 0:
+		return false
+	}
+	return e.taken < e.places || e.isSummonedFor(c)
+}
+
+// take takes the place, and c from the queue or from the worker that was summoned for
+// it. intake.mu is held.
+func (h *helper) take(c *Call) {
+	e := h.pool
+	if h.rare != nil {
+		h.rare.waits++
+	} else {
+		e.taken++
+	}
+	switch {
+	case e.isSummonedFor(c): // which finds that it has no place when it arrives
+		e.summoned.next = nil
+		e.taken--
+	case !e.queue.takeBack(c):
+		e.queue.dead++
+		e.queue.bury()
+	}
+}
+
+// isSummonedFor reports whether a worker was summoned for c and has not arrived.
+func (e *ThreadPoolExecutor) isSummonedFor(c *Call) bool {
+	return e.summoned != nil && e.summoned.next == c
+}
+
+// end ends c, and gives the place back: also its own, if other goroutines of the call
+// that it is in have begun to wait.
+func (h *helper) end(c *Call) {
+	pprof.SetGoroutineLabels(h.ctx)
+	e := h.pool
+	var w *worker
+	e.intake.mu.Lock()
+	e.intake.count(c.failure())
+	e.intake.left()
+	c.state.Store(finished)
+	isFree := h.rare == nil
+	if !isFree {
+		h.rare.waits--
+		isFree = h.rare.waits > 0
+	}
+	if isFree {
+		w = e.vacate()
+	}
+	e.intake.mu.Unlock()
+	e.start(w)
+	c.wake()
+}
