@@ -90,6 +90,28 @@ func spin(context.Context, int) (int, error) {
 	}
 }
 
+// A worker is sent a call when it has nothing else to do: one that dies takes a
+// single call with it, however short those before and behind it are.
+func ExampleProcessPoolExecutor_noPrefetch() {
+	ctx := context.Background()
+	ex := &executor.ProcessPoolExecutor{MaxWorkers: 1, NoPrefetch: true, Stderr: new(nowhere)}
+	defer ex.Close()
+
+	before := executor.Submit(ctx, ex, length, "elephant")
+	bad := executor.Submit(ctx, ex, leave, "bye")
+	behind := executor.Submit(ctx, ex, length, "owl")
+
+	fmt.Println(before.Result(ctx))
+	_, err := bad.Result(ctx)
+	_, isDead := errors.AsType[*executor.WorkerDiedError](err)
+	fmt.Println(isDead)
+	fmt.Println(behind.Result(ctx)) // of the next worker
+	// Output:
+	// 8 <nil>
+	// true
+	// 3 <nil>
+}
+
 func ExampleProcessPoolExecutor_Close() {
 	ex := &executor.ProcessPoolExecutor{}
 	f := executor.Submit(context.Background(), ex, length, "owl")

@@ -31,9 +31,11 @@ type link struct {
 	hasEnded bool // reading has come to its end
 
 	writers sync.WaitGroup // 1 while somebody writes
+	frame   []byte         // memory for frames, of who writes
 
 	mu      sync.Mutex // guards the fields below
 	out     []outgoing // not written yet
+	spare   []outgoing // memory for the next ones
 	writing bool       // somebody writes
 	isOver  bool       // the process was reaped
 	reason  error      // why the pool ends the process; nil if it does not
@@ -345,8 +347,10 @@ func (l *link) flush(wasIdle bool) {
 	l.writers.Add(1)
 	var frame []byte
 	if wasIdle && len(l.out) == 1 && len(l.out[0].data) < 4096 {
-		frame = l.writeFrame(nil, &l.out[0])
-		l.out = nil
+		l.frame = l.writeFrame(l.frame[:0], &l.out[0])
+		frame = l.frame
+		clear(l.out)
+		l.out = l.out[:0]
 	}
 	l.mu.Unlock()
 	if len(frame) > 0 {
@@ -368,20 +372,34 @@ func (l *link) hasWritten() bool {
 	return !l.writing
 }
 
-// write writes buf, and then until nothing is left to write.
-func (l *link) write(buf []byte) {
+// write writes rest, and then until nothing is left to write.
+func (l *link) write(rest []byte) {
 	defer l.writers.Done()
-	l.writeOut(buf)
+	l.writeOut(rest)
 	for !l.hasWritten() {
 		l.mu.Lock()
 		out := l.out
-		l.out = nil
+		l.out, l.spare = l.spare, nil
 		l.mu.Unlock()
-		buf = buf[:0]
+		buf := l.frame[:0]
 		for i := range out {
 			buf = l.writeFrame(buf, &out[i])
 		}
 		l.writeOut(buf)
+		l.keep(buf, out)
+	}
+}
+
+// keep keeps the memory of what was written for what comes next, unless it is much.
+func (l *link) keep(frame []byte, out []outgoing) {
+	if cap(frame) <= 64<<10 {
+		l.frame = frame[:0]
+	}
+	if cap(out) <= 2*aheadCalls {
+		clear(out)
+		l.mu.Lock()
+		l.spare = out[:0]
+		l.mu.Unlock()
 	}
 }
 

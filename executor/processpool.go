@@ -61,6 +61,17 @@ type ProcessPoolExecutor struct {
 	// start, up to about a millisecond of work for each worker.
 	QueueLimit int
 
+	// NoPrefetch sends a call, or a chunk, to a worker only when the worker has
+	// nothing else to do: no call ever waits behind another in a worker, QueueLimit
+	// counts all that wait, and a worker that dies takes one call with it, however
+	// short. It costs each call the way there and back, some tens of microseconds. It
+	// is for tiny calls of which each loss counts, and for a function that is mostly
+	// tiny and sometimes long. Without it, calls are sent ahead up to about a
+	// millisecond of measured work for each worker, and can still be cancelled until
+	// they start. CPython sends MaxWorkers+1 calls ahead, whatever they take, which
+	// can no longer be cancelled.
+	NoPrefetch bool
+
 	// MaxTasksPerChild is the number of calls, or items of a chunk, after
 	// which a worker is replaced; 0 means no limit. A chunk is not split.
 	MaxTasksPerChild int
@@ -154,11 +165,11 @@ func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 	e.serial++
 	j.serial = e.serial
 	e.sup.submit(j)
-	flush := e.schedule()
+	mail := e.schedule()
 	s := e.room.block(c, e.sup.waiting())
 	e.intake.mu.Unlock()
 
-	flush()
+	mail.flush()
 	if ctx.Done() != nil {
 		e.intake.watches.add(c)
 	}
@@ -203,7 +214,7 @@ func (e *ProcessPoolExecutor) open() error {
 		}
 		e.initializer = name
 	}
-	e.sup = &supervisor{max: e.Workers(), starters: 2 * runtime.GOMAXPROCS(0), perChild: e.MaxTasksPerChild, retries: e.Retries, takeBack: takeBack, paces: make([]pace, len(registry.sorted))}
+	e.sup = &supervisor{max: e.Workers(), starters: 2 * runtime.GOMAXPROCS(0), perChild: e.MaxTasksPerChild, retries: e.Retries, oneByOne: e.NoPrefetch, takeBack: takeBack, paces: make([]pace, len(registry.sorted))}
 	e.room.limit = e.QueueLimit
 	e.stdout.to, e.stderr.to = e.Stdout, e.Stderr
 	if e.Stdout == nil {
@@ -239,14 +250,10 @@ func (e *ProcessPoolExecutor) grace() time.Duration {
 }
 
 // schedule lets the supervisor decide, and carries its orders out but for the
-// writing, which is what it returns, to be called without intake.mu. intake.mu
-// is held.
-func (e *ProcessPoolExecutor) schedule() (flush func()) {
+// writing, which is left to who calls it, without intake.mu. intake.mu is held.
+func (e *ProcessPoolExecutor) schedule() (mail mail) {
 	now := time.Now()
 	orders, again := e.sup.schedule(now)
-	var first *link
-	var others []*link
-	wasIdle := false
 	for _, o := range orders {
 		switch o.what {
 		case startChild:
@@ -262,25 +269,33 @@ func (e *ProcessPoolExecutor) schedule() (flush func()) {
 			e.abandon(o.child.link)
 			continue
 		}
-		if first == nil {
-			first, wasIdle = o.child.link, len(o.child.jobs) == 1
-		} else if o.child.link != first {
-			others = append(others, o.child.link)
+		if mail.first == nil {
+			mail.first, mail.wasIdle = o.child.link, len(o.child.jobs) == 1
+		} else if o.child.link != mail.first {
+			mail.others = append(mail.others, o.child.link)
 		}
 	}
 	e.wakeAt(now, again)
 	e.room.unblock(e.sup.waiting())
-	switch {
-	case first == nil:
-		return func() {}
-	case others == nil:
-		return func() { first.flush(wasIdle) }
+	return mail
+}
+
+// mail is the workers for which there are frames to write. A function that writes
+// them would be an allocation for each call.
+type mail struct {
+	first   *link // nil if there are none
+	wasIdle bool  // first has had no call before
+	others  []*link
+}
+
+// flush is called without intake.mu.
+func (m mail) flush() {
+	if m.first == nil {
+		return
 	}
-	return func() {
-		first.flush(false)
-		for _, l := range others {
-			l.flush(false)
-		}
+	m.first.flush(m.wasIdle && m.others == nil)
+	for _, l := range m.others {
+		l.flush(false)
 	}
 }
 
@@ -299,9 +314,9 @@ func (e *ProcessPoolExecutor) wakeAt(now, then time.Time) {
 
 func (e *ProcessPoolExecutor) tick() {
 	e.intake.mu.Lock()
-	flush := e.schedule()
+	mail := e.schedule()
 	e.intake.mu.Unlock()
-	flush()
+	mail.flush()
 }
 
 // start starts a worker process. intake.mu is held.
@@ -344,18 +359,18 @@ func (e *ProcessPoolExecutor) isReady(ch *child) {
 	e.intake.mu.Lock()
 	e.intake.initializing--
 	e.sup.isReady(ch, ch.link.proc.Shared != nil, time.Now())
-	flush := e.schedule()
+	mail := e.schedule()
 	e.intake.mu.Unlock()
-	flush()
+	mail.flush()
 }
 
 // isAlive is called when a worker has answered a ping.
 func (e *ProcessPoolExecutor) isAlive(ch *child) {
 	e.intake.mu.Lock()
 	e.sup.isAlive(ch, time.Now())
-	flush := e.schedule()
+	mail := e.schedule()
 	e.intake.mu.Unlock()
-	flush()
+	mail.flush()
 }
 
 // hasFailed is called when a worker has ended before it was ready.
@@ -369,9 +384,9 @@ func (e *ProcessPoolExecutor) hasFailed(ch *child, err error) {
 		}
 	}
 	err = e.broken
-	flush := e.schedule()
+	mail := e.schedule()
 	e.intake.mu.Unlock()
-	flush()
+	mail.flush()
 	if err != nil {
 		e.empty(func(c *Call) { e.intake.refuse(c, err) })
 	}
@@ -384,9 +399,9 @@ func (e *ProcessPoolExecutor) died(ch *child, obituary *WorkerDiedError) {
 		e.intake.stats.Restarts++
 	}
 	dead := e.sup.died(ch)
-	flush := e.schedule()
+	mail := e.schedule()
 	e.intake.mu.Unlock()
-	flush()
+	mail.flush()
 	for _, j := range dead {
 		err := *obituary
 		err.Attempts = j.attempts
@@ -424,9 +439,9 @@ func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
 		}
 		jobs = append(jobs, j)
 	}
-	flush := e.schedule()
+	mail := e.schedule()
 	e.intake.mu.Unlock()
-	flush()
+	mail.flush()
 	sane := len(jobs) == len(batch)
 	for i, j := range jobs {
 		data, ok := l.data(batch[i].Data)
@@ -505,9 +520,9 @@ func (e *ProcessPoolExecutor) withdraw(c *Call, state uint32) bool {
 		return false
 	}
 	e.room.leave(c)
-	flush := e.schedule()
+	mail := e.schedule()
 	e.intake.mu.Unlock()
-	flush()
+	mail.flush()
 	return true
 }
 
@@ -540,9 +555,9 @@ func (e *ProcessPoolExecutor) interrupt(c *Call, reason error) bool {
 func (e *ProcessPoolExecutor) endHanging(j *job, l *link, reason error) {
 	e.intake.mu.Lock()
 	isDoomed := e.sup.doom(j)
-	flush := e.schedule()
+	mail := e.schedule()
 	e.intake.mu.Unlock()
-	flush()
+	mail.flush()
 	if isDoomed {
 		l.endWithStacks(reason)
 	}
@@ -642,13 +657,13 @@ func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
 	e.intake.mu.Lock()
 	e.intake.closed = true
 	blocked := e.room.clear()
-	flush := func() {}
+	var mail mail
 	if e.sup != nil {
 		e.sup.closed = true
-		flush = e.schedule()
+		mail = e.schedule()
 	}
 	e.intake.mu.Unlock()
-	flush()
+	mail.flush()
 	e.intake.turnAway(blocked)
 	err := e.intake.shutdown(ctx, func() {
 		e.tryNoMore()

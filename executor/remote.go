@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync/atomic"
 
@@ -237,6 +238,7 @@ func (r *registered[In, Out]) call(ctx context.Context, p parcel, res *result) {
 	var value Out
 	if err == nil {
 		value, err = r.fn(ctx, in)
+		runtime.KeepAlive(&in) // so that the memory of a Shared in it stays mapped; a chunk keeps its items
 	}
 	hasReturned = true
 	*res = r.encode(value, err)

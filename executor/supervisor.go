@@ -15,12 +15,13 @@ import (
 // memory, calls are sent ahead, up to about a millisecond of measured work: on
 // a page of that memory each has a slot, in which the worker marks that it
 // starts the call, or the parent that it takes the call back, whoever comes
-// first.
+// first. With oneByOne, nothing is sent ahead.
 type supervisor struct {
-	max      int // workers
-	starters int // workers that start at once
-	perChild int // items that a worker makes in its life; 0: no limit
-	retries  int // of a call whose worker died
+	max      int  // workers
+	starters int  // workers that start at once
+	perChild int  // items that a worker makes in its life; 0: no limit
+	retries  int  // of a call whose worker died
+	oneByOne bool // a worker that has a call is sent no other
 	paces    []pace
 	takeBack func(*job) bool // takes back a call from a worker that shares memory, unless it has started
 
@@ -225,15 +226,17 @@ func (s *supervisor) putBack(jobs ...*job) {
 }
 
 // schedule decides what to do now. It is to be called again after every event,
-// and at the time that it returns, unless that is zero.
+// and at the time that it returns, unless that is zero. The orders are good until
+// the next call: their memory is used again.
 func (s *supervisor) schedule(now time.Time) (orders []order, again time.Time) {
+	clear(s.orders)
+	s.orders = s.orders[:0]
 	s.relieve(now)
 	s.dispatch(now)
 	s.balance(now)
 	s.retire(now)
 	s.recruit(now)
-	orders, s.orders = s.orders, nil
-	return orders, s.deadline(now)
+	return s.orders, s.deadline(now)
 }
 
 func (s *supervisor) order(w what, ch *child, j *job) {
@@ -258,9 +261,13 @@ func (s *supervisor) dispatch(now time.Time) {
 
 func (s *supervisor) hasRoom() bool {
 	return slices.ContainsFunc(s.children, func(ch *child) bool {
-		return !ch.isDeaf && (ch.isIdle() || ch.state == ready && ch.shares && ch.load < aheadTime)
+		return !ch.isDeaf && (ch.isIdle() || ch.state == ready && s.sendsAhead(ch) && ch.load < aheadTime)
 	})
 }
+
+// sendsAhead reports whether ch may be sent calls while it has one. From a worker
+// that shares no memory, they could not be taken back.
+func (s *supervisor) sendsAhead(ch *child) bool { return ch.shares && !s.oneByOne }
 
 // pick returns the worker for j: the one that became idle last, because it is
 // warm, or the one with the least work to which j can be sent ahead.
@@ -287,7 +294,7 @@ func (s *supervisor) pick(j *job, now time.Time) *child {
 
 // fits reports whether j can be sent ahead to ch, which has work.
 func (s *supervisor) fits(j *job, ch *child, now time.Time) bool {
-	return ch.shares && now.Sub(ch.heard) < silence && ch.load+s.weigh(j) <= aheadTime && len(ch.jobs) < aheadCalls
+	return s.sendsAhead(ch) && now.Sub(ch.heard) < silence && ch.load+s.weigh(j) <= aheadTime && len(ch.jobs) < aheadCalls
 }
 
 // weigh returns how long j will take. If nobody knows, it is long enough that

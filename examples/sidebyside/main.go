@@ -69,9 +69,8 @@ The table
   they are not known.
 
 What is not in it
-  Calls of processes with nothing sent ahead: there is no such setting. What
-  comes closest is a Map with Buffer(2), which has two calls under way and no
-  more. Arguments that are made in shared memory: this library has none yet.
+  Arguments that are made in shared memory, where memory cannot be shared:
+  everywhere but on Linux.
 
 Exit status
   0    all that could be measured is, whether goals are met or not

@@ -251,7 +251,7 @@ sleep 1000
 func TestEachRowHasItsGoalsPeers(t *testing.T) {
 	ps := &pythons{running: make(map[string]*python)}
 	for _, k := range pythonKinds {
-		ps.running[k.name] = &python{}
+		ps.running[k.name] = &python{version: "numpy"}
 	}
 	for _, r := range slices.Concat(goroutineRows(quickSizes), processRows(quickSizes, ps)) {
 		if len(r.goals) == 0 {

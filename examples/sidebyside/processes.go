@@ -33,6 +33,7 @@ func init() {
 	executor.Register(callIn)
 	executor.Register(callRecord)
 	executor.Register(weigh)
+	executor.Register(weighShared)
 	executor.Register(mirror)
 }
 
@@ -48,6 +49,10 @@ func weigh(_ context.Context, data []byte) (sum int, err error) {
 	return sum, nil
 }
 
+func weighShared(ctx context.Context, s *executor.Shared[byte]) (int, error) {
+	return weigh(ctx, s.Slice())
+}
+
 func mirror(_ context.Context, data []byte) ([]byte, error) { return data, nil }
 
 // processRows are the rows of what runs in other processes.
@@ -61,8 +66,9 @@ func processRows(s sizes, ps *pythons) []row {
 	const w = processWorkers
 	submit := ps.all("", order{"submit", w, s.pythonSubmit, 0})
 	big := ps.all("", order{"big_argument", w, s.bigCalls, s.big})
+	var mapped []contender
 	if j := ps.running[pythonJoblib]; j != nil && strings.Contains(j.version, "numpy") {
-		big = append(big, ps.contender(pythonJoblib, ", memmap of numpy", order{"numpy_argument", w, s.bigCalls, s.big}))
+		mapped = append(mapped, ps.contender(pythonJoblib, ", memmap of numpy", order{"numpy_argument", w, s.bigCalls, s.big}))
 	}
 
 	rows := []row{
@@ -72,8 +78,8 @@ func processRows(s sizes, ps *pythons) []row {
 			peers: submit,
 		}.withGoal(pythonExecutor, 1.0/40),
 		row{
-			name: "processes: 2 calls at once, none ahead", unit: perCall,
-			ours:  processWindow(w, itemsOf(s.pythonSubmit, 0)),
+			name: "processes: submit and result, nothing sent ahead", unit: perCall,
+			ours:  processOneByOne(w, itemsOf(s.pythonSubmit, 0)),
 			peers: submit,
 		}.withGoal(pythonExecutor, 1.0/4),
 		row{
@@ -96,7 +102,7 @@ func processRows(s sizes, ps *pythons) []row {
 		row{
 			name: "processes: argument of " + mebibytes(s.big), unit: perCall,
 			ours:  processBig(w, s.bigCalls, weigh, block, func(v int) bool { return v == (s.big+4095)/4096 }),
-			peers: big,
+			peers: slices.Concat(big, mapped),
 		}.withGoal(pythonExecutor, 0.08),
 		row{
 			name: "processes: argument and result of " + mebibytes(s.big), unit: perCall,
@@ -109,8 +115,12 @@ func processRows(s sizes, ps *pythons) []row {
 			peers: ps.fresh(order{"start", w, s.starts, 0}),
 		}.withGoal(pythonExecutor, 0.5),
 	}
-	if runtime.GOOS == "linux" { // which says what memory is shared
+	if runtime.GOOS == "linux" { // where memory can be shared, and which says how much is
 		rows = append(rows, row{
+			name: "processes: argument of " + mebibytes(s.big) + ", made in shared memory", unit: perCall,
+			ours:  processShared(w, s.bigCalls, block),
+			peers: mapped,
+		}.withGoal(pythonJoblib+", memmap of numpy", 0.04), row{
 			name: "processes: memory of an idle worker", unit: bytesPerWorker,
 			ours:  newPool("idle", 1),
 			peers: ps.fresh(order{"idle", w, 1, 0}),
@@ -121,8 +131,12 @@ func processRows(s sizes, ps *pythons) []row {
 
 // onProcesses is a contender that measures with a pool of processes.
 func onProcesses(name string, workers int, measure func(context.Context, *executor.ProcessPoolExecutor) (cost, error)) contender {
+	return onPool(name, func() *executor.ProcessPoolExecutor { return &executor.ProcessPoolExecutor{MaxWorkers: workers} }, measure)
+}
+
+func onPool(name string, open func() *executor.ProcessPoolExecutor, measure func(context.Context, *executor.ProcessPoolExecutor) (cost, error)) contender {
 	return contender{name, func(context.Context) (leaf, error) {
-		ex := &executor.ProcessPoolExecutor{MaxWorkers: workers}
+		ex := open()
 		return leaf{
 			func(ctx context.Context) (cost, error) { return measure(ctx, ex) },
 			func() { _ = ex.Close() },
@@ -131,31 +145,27 @@ func onProcesses(name string, workers int, measure func(context.Context, *execut
 }
 
 func processSubmit(workers int, items []int64) contender {
+	return onProcesses("futures", workers, submitsOf(items))
+}
+
+// processOneByOne has no call sent to a worker that has one.
+func processOneByOne(workers int, items []int64) contender {
+	return onPool("futures, NoPrefetch", func() *executor.ProcessPoolExecutor {
+		return &executor.ProcessPoolExecutor{MaxWorkers: workers, NoPrefetch: true}
+	}, submitsOf(items))
+}
+
+// submitsOf submits all items, then takes their results.
+func submitsOf(items []int64) func(context.Context, *executor.ProcessPoolExecutor) (cost, error) {
 	out, futures := make([]int64, len(items)), make([]*executor.Future[int64], len(items))
-	return onProcesses("futures", workers, func(_ context.Context, ex *executor.ProcessPoolExecutor) (cost, error) {
+	return func(_ context.Context, ex *executor.ProcessPoolExecutor) (cost, error) {
 		clear(out)
 		c, err := timed(len(items), func() error { return submitAll(ex, items, out, futures) })
 		if err == nil {
 			err = checkResults(items, out)
 		}
 		return c, err
-	})
-}
-
-// processWindow has at most as many calls under way as there are workers: the only way
-// to have none sent ahead of its start that users have.
-func processWindow(workers int, items []int64) contender {
-	return onProcesses("futures, Map with Buffer(2)", workers, func(ctx context.Context, ex *executor.ProcessPoolExecutor) (cost, error) {
-		var out []int64
-		c, err := timed(len(items), func() (err error) {
-			out, err = executor.Collect(executor.Map(ctx, ex, callIn, slices.Values(items), executor.Buffer(workers)))
-			return err
-		})
-		if err == nil {
-			err = checkResults(items, out)
-		}
-		return c, err
-	})
+	}
 }
 
 // processEach makes n calls, each when the one before it has ended.
@@ -177,7 +187,7 @@ func processEach[In, Out any](workers, n int, fn executor.Func[In, Out], in In, 
 
 // processBig makes n calls with a big argument, after as many that are not counted:
 // memory that has not been used for a while is given back. No result is kept.
-func processBig[Out any](workers, n int, fn executor.Func[[]byte, Out], in []byte, isRight func(Out) bool) contender {
+func processBig[In, Out any](workers, n int, fn executor.Func[In, Out], in In, isRight func(Out) bool) contender {
 	return onProcesses("futures", workers, func(ctx context.Context, ex *executor.ProcessPoolExecutor) (cost, error) {
 		var sum cost
 		for i := range 2 * n {
@@ -198,6 +208,22 @@ func processBig[Out any](workers, n int, fn executor.Func[[]byte, Out], in []byt
 		}
 		return sum, nil
 	})
+}
+
+// processShared is processBig with an argument that is in shared memory from the start.
+func processShared(workers, n int, block []byte) contender {
+	return contender{"futures, Shared", func(ctx context.Context) (leaf, error) {
+		s, err := executor.NewShared[byte](len(block))
+		if err != nil {
+			return leaf{}, err
+		}
+		copy(s.Slice(), block)
+		calls, err := processBig(workers, n, weighShared, s, func(v int) bool { return v == (len(block)+4095)/4096 }).open(ctx)
+		return leaf{calls.measure, func() {
+			calls.close()
+			_ = s.Close()
+		}}, err
+	}}
 }
 
 // isWhole looks at each page of what is to be a block of so many ones.

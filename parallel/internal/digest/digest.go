@@ -69,7 +69,8 @@
 //
 // Channels, functions, uintptr, unsafe.Pointer and interfaces have none, nor has a
 // struct with an unexported field, nor what contains any of these, unless it is
-// in a type with a marshaler or in a field with the tag hash:"-". Neither has a
+// in a type with a marshaler or in a field with the tag hash:"-". An executor.Shared
+// has none, whose marshaler does not say what it holds. Neither has a
 // value that leads through more than 1000 pointers, slices and maps, one inside of
 // the other, as all values with a cycle do, or through more than 2^28 in all.
 package digest

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/gofutures/futures/executor"
 	"github.com/gofutures/futures/parallel/internal/digest"
 )
 
@@ -43,6 +44,7 @@ type (
 		F    func()
 	}
 	alias      time.Time
+	celsius    float64
 	named      func()
 	opaque     chan int
 	opaqueAddr uintptr
@@ -67,6 +69,7 @@ func TestTypesWithoutADigestAreRefusedWithPathReasonAndRemedy(t *testing.T) {
 	const (
 		elsewhere  = `it is another one in every process; leave it out with the tag hash:"-", or give the type that has it MarshalBinary`
 		unknown    = `what an interface will hold is not known from its type; use a concrete type, or leave it out with the tag hash:"-"`
+		handle     = `it says where memory is, and not what is in it; give its Slice instead, or leave it out with the tag hash:"-"`
 		unexported = `it is unexported, so only its package knows what it means; export it, leave it out with the tag hash:"-", or give `
 	)
 	type S struct {
@@ -86,6 +89,8 @@ func TestTypesWithoutADigestAreRefusedWithPathReasonAndRemedy(t *testing.T) {
 		{refusalOf[encoding.BinaryMarshaler](), "encoding.BinaryMarshaler: a encoding.BinaryMarshaler has no digest: " + unknown},
 		{refusalOf[S](), "digest_test.S.M[][].Done: a chan int has no digest: " + elsewhere},
 		{refusalOf[list](), "digest_test.list.F: a func() has no digest: " + elsewhere},
+		{refusalOf[executor.Shared[int]](), "executor.Shared[int]: a executor.Shared[int] has no digest: " + handle},
+		{refusalOf[struct{ Weights *executor.Shared[celsius] }](), ".Weights: a executor.Shared["},
 		{refusalOf[map[any]int](), "map[interface {}]int[key]: a interface {} has no digest: " + unknown},
 		{refusalOf[*[3][]any](), "*[3][]interface {}[][]: a interface {} has no digest: " + unknown},
 		{refusalOf[struct{ E struct{ error } }](), "struct { E struct { error } }.E.error: the field has no digest: " + unexported + "struct { error } MarshalBinary"},

@@ -67,6 +67,12 @@ func (m *marshaler) embeddedIn(t reflect.Type) reflect.Type {
 	return nil
 }
 
+// isHandle reports whether t is an executor.Shared, whose marshaler returns the
+// handle of memory. To tell such a type by a method would give it one for that alone.
+func isHandle(t reflect.Type) bool {
+	return t.PkgPath() == "github.com/gofutures/futures/executor" && strings.HasPrefix(t.Name(), "Shared[")
+}
+
 // typeText is the text of a type, as far as it is written.
 type typeText struct {
 	strings.Builder
@@ -86,6 +92,8 @@ func (s *typeText) visit(t reflect.Type, path string) error {
 	case t == timeType || t == bigType:
 		s.WriteString(t.PkgPath() + "." + t.Name())
 		return nil
+	case isHandle(t):
+		return refuse(path, t, "it says where memory is, and not what is in it", `give its Slice instead, or leave it out with the tag hash:"-"`)
 	case t.Kind() == reflect.Interface: // its methods, if any, are those of a value to come
 		return refuse(path, t, "what an interface will hold is not known from its type", `use a concrete type, or leave it out with the tag hash:"-"`)
 	case t.PkgPath() == "":
