@@ -26,7 +26,8 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 	if err := o.check("MapSlice", ctx, ex, fn == nil); err != nil {
 		return nil, err
 	}
-	b := &bulk[In, Out]{fn: fn, in: in, out: make([]Out, len(in)), chunk: o.chunk, width: max(1, ex.Workers())}
+	workers := ex.Workers()
+	b := &bulk[In, Out]{fn: fn, in: in, out: make([]Out, len(in)), chunk: o.chunk, width: max(1, workers)}
 	b.runners = b.few[:0]
 	b.stopAt.Store(math.MaxInt64)
 	forever := ctx // runners write to out until they have ended
@@ -35,8 +36,8 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 		forever = context.WithoutCancel(ctx)
 	}
 	n := len(in)
-	if w := ex.Workers(); w > 0 {
-		n = min(n, w)
+	if workers > 0 {
+		n = min(n, workers)
 	} else {
 		b.width = n
 	}
@@ -65,7 +66,7 @@ type bulk[In, Out any] struct {
 	made   atomic.Int64 // elements that have returned without an error
 	stopAt atomic.Int64 // elements from here on do not start
 
-	mu   sync.Mutex // guards err, back and the lo of the runners, and is held to change stopAt
+	mu   sync.Mutex // guards err, back and, when one has been submitted, the list of runners, and is held to change stopAt
 	err  error      // of the element stopAt
 	back [][2]int   // chunks, or what was left of them, that were taken and not made
 }
@@ -75,31 +76,40 @@ type bulk[In, Out any] struct {
 type bulkRunner[In, Out any] struct {
 	Future[struct{}]
 	bulk   *bulk[In, Out]
-	lo     int // where its chunk begins
-	hi     int // where it ends, if it was sent
+	lo     atomic.Int64 // where its chunk begins
+	hi     int          // where it ends, if it was sent
 	isSent bool
-	isOut  bool // guarded by bulk.mu: its executor has it
-
-	killed *atomic.Bool // says that its executor has ended what runs; nil if that does not tell
+	isOut  atomic.Bool // its executor has it
 }
 
-func (b *bulk[In, Out]) submit(ctx context.Context, ex Executor) {
-	r := &b.first
-	if len(b.runners) > 0 {
-		r = new(bulkRunner[In, Out])
+// add adds a runner.
+func (b *bulk[In, Out]) add() *bulkRunner[In, Out] {
+	if len(b.runners) == 0 { // and nobody looks at them yet
+		b.first.bulk = b
+		b.runners = append(b.runners, &b.first)
+		return &b.first
 	}
-	r.bulk = b
+	r := &bulkRunner[In, Out]{bulk: b}
 	b.mu.Lock()
 	b.runners = append(b.runners, r)
 	b.mu.Unlock()
+	return r
+}
+
+func (b *bulk[In, Out]) submit(ctx context.Context, ex Executor) {
+	r := b.add()
 	submit(ctx, ex, r, &r.call, false)
-	b.mu.Lock()
-	r.isOut = true
-	isLate := b.err != nil && int64(r.lo) > b.stopAt.Load()
-	b.mu.Unlock()
-	if isLate && !r.call.ended() {
+	r.isOut.Store(true)
+	if b.stopAt.Load() < math.MaxInt64 && b.isLate(r) { // fail has not seen that it is out
 		r.end()
 	}
+}
+
+// isLate reports whether r runs behind an element that has failed.
+func (b *bulk[In, Out]) isLate(r *bulkRunner[In, Out]) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err != nil && r.lo.Load() > b.stopAt.Load() && !r.call.ended()
 }
 
 // wait waits for the runners and returns what they have made.
@@ -153,7 +163,7 @@ func (b *bulk[In, Out]) waitForChunks(forever, ctx context.Context, ex Executor)
 		for _, i := range come {
 			r := b.runners[i]
 			if err := r.err(); err != nil && r.isSent {
-				b.fail(r.lo, err)
+				b.fail(int(r.lo.Load()), err)
 			} else if err != nil && refusal == nil {
 				refusal = err
 			}
@@ -198,7 +208,7 @@ func (b *bulk[In, Out]) fail(i int, err error) {
 	b.stopAt.Store(int64(i))
 	b.err = err
 	for _, r := range b.runners {
-		if r.isOut && r.lo > i && !r.call.ended() {
+		if r.isOut.Load() && r.lo.Load() > int64(i) && !r.call.ended() {
 			go r.end() // the ctx may have callbacks, which b.mu must not wait for
 		}
 	}
@@ -226,9 +236,7 @@ func (b *bulk[In, Out]) take(r *bulkRunner[In, Out]) (lo, hi int) {
 			return 0, 0
 		}
 		if b.next.CompareAndSwap(next, next+n) {
-			b.mu.Lock()
-			r.lo = int(next)
-			b.mu.Unlock()
+			r.lo.Store(next)
 			return int(next), int(next + n)
 		}
 	}
@@ -246,25 +254,16 @@ func (b *bulk[In, Out]) leastChunk() int64 {
 	return int64(worth) / each
 }
 
+// run makes one chunk after another until none is left or an element fails.
 func (r *bulkRunner[In, Out]) run(ctx context.Context) {
+	b, killed := r.bulk, new(atomic.Bool)
 	if in := r.call.intake(); in != nil {
-		r.killed = &in.killed
+		killed = &in.killed
 	}
-	for {
-		lo, hi := r.bulk.take(r)
-		if lo == hi {
-			return
-		}
-		r.make(ctx, lo, hi)
-	}
-}
-
-// make makes the elements from lo to hi, unless one fails.
-func (r *bulkRunner[In, Out]) make(ctx context.Context, lo, hi int) {
-	b, i := r.bulk, lo
+	made, lo, i, hi := 0, 0, 0, 0
 	var err error
 	defer func() {
-		b.made.Add(int64(i - lo))
+		b.made.Add(int64(made + i - lo))
 		if i < hi {
 			if err == nil {
 				err = caught(recover())
@@ -273,16 +272,24 @@ func (r *bulkRunner[In, Out]) make(ctx context.Context, lo, hi int) {
 			b.fail(i, err)
 		}
 	}()
-	for ; i < hi; i++ {
-		if r.killed != nil && r.killed.Load() {
-			b.stop()
-		}
-		if int64(i) >= b.stopAt.Load() {
-			hi = i
+	for {
+		made += i - lo
+		lo, hi = b.take(r)
+		if i = lo; lo == hi {
 			return
 		}
-		if b.out[i], err = b.fn(ctx, b.in[i]); err != nil {
-			return
+		in, out := b.in[:hi], b.out[:hi]
+		for ; i < hi; i++ {
+			if killed.Load() {
+				b.stop()
+			}
+			if int64(i) >= b.stopAt.Load() {
+				hi = i
+				return
+			}
+			if out[i], err = b.fn(ctx, in[i]); err != nil {
+				return
+			}
 		}
 	}
 }
@@ -338,15 +345,15 @@ func (b *bulk[In, Out]) takeBack(r *bulkRunner[In, Out]) (lo, hi int) {
 	if int64(lo) >= b.stopAt.Load() {
 		return 0, 0
 	}
-	r.lo = lo
+	r.lo.Store(int64(lo))
 	return lo, hi
 }
 
 func (r *bulkRunner[In, Out]) complete(res result) {
-	b, failed := r.bulk, 0
-	n, err := decodeMany(b.fn, res, b.out[r.lo:r.hi], func(i int, err error) {
+	b, lo, failed := r.bulk, int(r.lo.Load()), 0
+	n, err := decodeMany(b.fn, res, b.out[lo:r.hi], func(i int, err error) {
 		failed++
-		b.fail(r.lo+i, err)
+		b.fail(lo+i, err)
 	})
 	if err != nil {
 		r.call.fail(err)
