@@ -154,3 +154,11 @@ func (cc *callContext) Deadline() (time.Time, bool) {
 	_, parent := cc.built()
 	return parent.Deadline()
 }
+
+// endless is a ctx with the values of another one, as of [context.WithoutCancel],
+// which makes an object each time somebody asks for a value.
+type endless struct{ context.Context }
+
+func (*endless) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (*endless) Done() <-chan struct{}       { return nil }
+func (*endless) Err() error                  { return nil }

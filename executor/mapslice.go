@@ -32,8 +32,11 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 	b.stopAt.Store(math.MaxInt64)
 	forever := ctx // runners write to out until they have ended
 	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, b.stop)()
-		forever = context.WithoutCancel(ctx)
+		if len(in) > 1 { // else there is nothing left to stop when one has begun
+			defer context.AfterFunc(ctx, b.stop)()
+		}
+		b.endless.Context = ctx
+		forever = &b.endless
 	}
 	n := len(in)
 	if workers > 0 {
@@ -59,6 +62,7 @@ type bulk[In, Out any] struct {
 	runners []*bulkRunner[In, Out]
 	few     [2]*bulkRunner[In, Out] // the memory of runners, if there are no more
 	first   bulkRunner[In, Out]     // the first of them
+	endless endless                 // to wait for them with, if ctx ends
 	remote  atomic.Bool             // the runners run in other processes, one chunk each
 	began   time.Time               // when the first chunk for one was formed
 

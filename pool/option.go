@@ -46,6 +46,9 @@ func (o *options) positive(name string, n int) int {
 }
 
 func newOptions(opts []Option) options {
+	if len(opts) == 0 {
+		return options{} // without an object
+	}
 	var o options
 	for _, opt := range opts {
 		if opt == nil {

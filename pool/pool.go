@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +21,8 @@ type Pool struct {
 	mu       sync.Mutex // guards the fields below
 	isClosed bool
 	jobs     map[*job]struct{}
+	life     context.Context // ends with Terminate: the ctx of jobs that have no other end; nil before the first
+	endLife  context.CancelCauseFunc
 	awaited  int           // jobs that Close waits for
 	idle     chan struct{} // closed when there are none, if somebody waits for that
 }
@@ -125,8 +125,8 @@ func (p *Pool) closed() error {
 
 // job is one Map, Apply or Imap that is under way. Terminate ends its ctx.
 type job struct {
-	end       context.CancelCauseFunc
-	isAwaited bool // by Close
+	end       context.CancelCauseFunc // nil: its ctx is the pool's life
+	isAwaited bool                    // by Close
 }
 
 // begin begins a job, whose ctx it returns.
@@ -137,18 +137,30 @@ func (p *Pool) begin(ctx context.Context, doing string, isAwaited bool) (context
 	if err := p.refusal(); err != nil {
 		return nil, nil, err
 	}
-	ctx, end := context.WithCancelCause(ctx)
+	j := &job{isAwaited: isAwaited}
+	hasEnd := ctx != context.Background()
+	if hasEnd { // not under p.mu: ctx may be anybody's
+		ctx, j.end = context.WithCancelCause(ctx)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.closed(); err != nil {
-		end(err)
+		if hasEnd {
+			j.end(err)
+		}
 		return nil, nil, err
 	}
-	j := &job{end, isAwaited}
-	if p.jobs == nil {
-		p.jobs = map[*job]struct{}{}
+	if hasEnd {
+		if p.jobs == nil {
+			p.jobs = map[*job]struct{}{}
+		}
+		p.jobs[j] = struct{}{}
+	} else {
+		if p.life == nil {
+			p.life, p.endLife = context.WithCancelCause(ctx)
+		}
+		ctx = p.life
 	}
-	p.jobs[j] = struct{}{}
 	if isAwaited {
 		p.awaited++
 	}
@@ -157,7 +169,9 @@ func (p *Pool) begin(ctx context.Context, doing string, isAwaited bool) (context
 
 // finish ends a job.
 func (p *Pool) finish(j *job) {
-	j.end(nil)
+	if j.end != nil {
+		j.end(nil)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.jobs, j)
@@ -171,8 +185,8 @@ func (p *Pool) finish(j *job) {
 }
 
 // close takes no more calls, and returns a channel that is closed when no job is
-// left that Close waits for, and the jobs.
-func (p *Pool) close() (idle <-chan struct{}, jobs []*job) {
+// left that Close waits for, and what ends the ctx of all jobs.
+func (p *Pool) close() (idle <-chan struct{}, ends []context.CancelCauseFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.isClosed = true
@@ -182,7 +196,13 @@ func (p *Pool) close() (idle <-chan struct{}, jobs []*job) {
 			close(p.idle)
 		}
 	}
-	return p.idle, slices.Collect(maps.Keys(p.jobs))
+	for j := range p.jobs {
+		ends = append(ends, j.end)
+	}
+	if p.endLife != nil {
+		ends = append(ends, p.endLife)
+	}
+	return p.idle, ends
 }
 
 // Close takes no more calls and waits for those it has taken, and for the workers
@@ -216,9 +236,9 @@ func (p *Pool) Terminate() error {
 	if p == nil {
 		return nil
 	}
-	idle, jobs := p.close()
-	for _, j := range jobs {
-		j.end(errTerminated)
+	idle, ends := p.close()
+	for _, end := range ends {
+		end(errTerminated)
 	}
 	ctx := context.Background()
 	if p.patience > 0 {

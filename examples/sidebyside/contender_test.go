@@ -7,8 +7,8 @@ import (
 )
 
 var (
-	allPools = []poolKind{ourPool, pondPool, antsPool, concPool, workerPool, errGroup, goroutines, goAndChannel, channelFutures}
-	allMaps  = []mapKind{ourPoolMap, ourParallelMap, ourMapSlice, pondMap, antsMap, concMap, plainLoop, chunkedErrgroup, errgroupMap}
+	allPools = []poolKind{ourPool, ourHelpedPool, pondPool, antsPool, concPool, workerPool, errGroup, goroutines, goAndChannel, channelFutures}
+	allMaps  = []mapKind{ourPoolMap, ourParallelMap, ourHelpedMapSlice, ourHelpedPoolMap, pondMap, antsMap, concMap, plainLoop, chunkedErrgroup, errgroupMap}
 )
 
 func TestEachPoolGivesTheRightResults(t *testing.T) {

@@ -14,6 +14,15 @@ var ourPool = poolKind{"futures", func(workers int) (pool, error) {
 	return &oursPool{ex: &executor.ThreadPoolExecutor{MaxWorkers: workers}}, nil
 }}
 
+var ourHelpedPool = poolKind{"futures, WaitersHelp", func(workers int) (pool, error) {
+	return &oursPool{ex: helped(workers)}, nil
+}}
+
+// helped returns an executor for whose calls nobody needs to wait idly.
+func helped(workers int) *executor.ThreadPoolExecutor {
+	return &executor.ThreadPoolExecutor{MaxWorkers: workers, WaitersHelp: true}
+}
+
 type oursPool struct {
 	ex      *executor.ThreadPoolExecutor
 	futures []*executor.Future[int64]
@@ -78,8 +87,16 @@ var (
 			return parallel.Map(context.Background(), workers, f.in, items)
 		})
 	}}
-	ourMapSlice = mapKind{"executor.MapSlice", func(workers int) (mapping, error) {
-		ex := &executor.ThreadPoolExecutor{MaxWorkers: workers}
+	ourHelpedPoolMap = mapKind{"pool.Map, WaitersHelp", func(workers int) (mapping, error) {
+		ex := helped(workers)
+		p := mppool.Over(ex)
+		do := func(items []int64, f function) ([]int64, error) {
+			return mppool.Map(context.Background(), p, f.in, items)
+		}
+		return mapping{do, func() { _, _ = p.Close(), ex.Close() }}, nil
+	}}
+	ourHelpedMapSlice = mapKind{"executor.MapSlice, WaitersHelp", func(workers int) (mapping, error) {
+		ex := helped(workers)
 		do := func(items []int64, f function) ([]int64, error) {
 			return executor.MapSlice(context.Background(), ex, f.in, items)
 		}

@@ -48,7 +48,7 @@ var (
 // one call at a time.
 var (
 	peers   = []poolKind{pondPool, channelFutures, antsPool, concPool, workerPool, errGroup, goroutines}
-	waiters = []poolKind{goAndChannel, channelFutures, pondPool, antsPool, concPool, workerPool, errGroup}
+	waiters = []poolKind{ourPool, goAndChannel, channelFutures, pondPool, antsPool, concPool, workerPool, errGroup}
 )
 
 // goroutineRows are the rows of what runs in this process.
@@ -82,8 +82,8 @@ func goroutineRows(s sizes) []row {
 		goal float64
 	}{{1, 0.2}, {100, 0.7}, {1000, 0.6}} {
 		repeat := max(1, min(s.small/100, s.small/small.n))
-		r := mapRow("MapSlice of "+count(small.n)+" items", ourMapSlice,
-			[]mapKind{concMap, chunkedErrgroup, plainLoop}, workers, repeat, million[:small.n], cheap)
+		r := mapRow("map of "+count(small.n)+" items", ourHelpedPoolMap,
+			[]mapKind{ourHelpedMapSlice, ourPoolMap, ourParallelMap, concMap, chunkedErrgroup, plainLoop}, workers, repeat, million[:small.n], cheap)
 		r.unit = perMap
 		rows = append(rows, r.withGoal(concMap.name, small.goal))
 	}
@@ -147,7 +147,7 @@ func runContender(k poolKind, workers, producers int, items []int64, n int) cont
 }
 
 func oneRow(name string, peers []poolKind, workers, n int) row {
-	r := row{name: name, unit: perCall, ours: oneContender(ourPool, workers, n)}
+	r := row{name: name, unit: perCall, ours: oneContender(ourHelpedPool, workers, n)}
 	for _, k := range peers {
 		r.peers = append(r.peers, oneContender(k, workers, n))
 	}
