@@ -428,7 +428,7 @@ func (l *link) writeFrame(buf []byte, o *outgoing) []byte {
 		m.Data.Nil = true
 	case l.lend(m, n):
 		data, _ := lent(shared, m.Data)
-		copy(data, o.data)
+		fill(data, o.data)
 	case n >= 64<<10: // not copied
 		l.writeOut(m.AppendHead(buf, n))
 		l.writeOut(o.data)

@@ -385,7 +385,7 @@ func (w *workshop) answer(m *arrived, r result, spent time.Duration) {
 	case ok:
 		a.Data = wire.Data{Shared: true, Area: uint64(area), Len: uint64(len(r.data))}
 		data, _ := lent(w.Shared, a.Data)
-		copy(data, r.data) // unless it is there: a chunk may be made in its place
+		fill(data, r.data) // unless it is there: a chunk may be made in its place
 	default:
 		a.Data.Bytes = r.data
 	}
