@@ -60,7 +60,7 @@ func (h *helper) begin(c *Call) bool {
 	if r.done != nil && r.ctx.Err() != nil {
 		return false
 	}
-	e.intake.mu.Lock()
+	e.intake.lock()
 	if !h.mayTake(c) || !c.state.CompareAndSwap(pending, running) {
 		e.intake.mu.Unlock()
 		return false
@@ -118,7 +118,7 @@ func (h *helper) end(c *Call) {
 	pprof.SetGoroutineLabels(h.ctx)
 	e := h.pool
 	var w *worker
-	e.intake.mu.Lock()
+	e.intake.lock()
 	e.intake.count(c.failure())
 	e.intake.left()
 	c.state.Store(finished)

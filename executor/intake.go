@@ -46,6 +46,18 @@ type intake struct {
 	initializing int // workers in their Initializer
 }
 
+// lock is mu.Lock for those who hold it for some nanoseconds, for each call. A mutex
+// that is held waits for more than a microsecond before it looks again: with 8
+// submitters on two cores a call took a quarter more.
+func (in *intake) lock() {
+	for range 50 {
+		if in.mu.TryLock() {
+			return
+		}
+	}
+	in.mu.Lock()
+}
+
 // take counts a call that is taken. It returns false if it is not: it is refused,
 // or was cancelled before.
 func (in *intake) take(c *Call) bool {

@@ -122,7 +122,7 @@ func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
 // execute is Execute, also for a call whose route leads here already, as no other
 // call's does.
 func (e *ThreadPoolExecutor) execute(ctx context.Context, c *Call, isRouted bool) {
-	e.intake.mu.Lock()
+	e.intake.lock()
 	if err := e.refusal(); err != nil {
 		e.intake.mu.Unlock()
 		c.Reject(err)
@@ -335,7 +335,7 @@ func (e *ThreadPoolExecutor) finish(w *worker) {
 			return
 		}
 	}
-	e.intake.mu.Lock()
+	e.intake.lock()
 	e.intake.count(c.failure())
 	e.intake.left()
 	c.state.Store(finished)
