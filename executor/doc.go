@@ -18,7 +18,9 @@
 // [ProcessPoolExecutor] has worker processes instead of goroutines.
 // [ThreadPerTask] gives each call a goroutine at once. [Sequential] makes each
 // call before Submit returns, for debugging. They are structs whose zero value
-// is ready to use. To write another, implement [Executor] and let package
+// is ready to use. The pool of goroutines can be told to let who waits for a call
+// make it, see WaitersHelp there, and that of processes to send nothing ahead, see
+// NoPrefetch. To write another, implement [Executor] and let package
 // executortest tell whether it keeps the promises.
 //
 // # Worker processes
@@ -35,7 +37,8 @@
 //		defer ex.Close()
 //
 // The rest is as above. What is different: functions are registered, see
-// [Register]; arguments and results are copied; values of ctx stay behind; an
+// [Register]; arguments and results are copied, but for a [Shared]; values of ctx
+// stay behind; an
 // error keeps its text and the sentinels that it matches, see [RemoteError]; a
 // call that does not return when its ctx ends is killed after KillGrace; a call
 // whose worker dies ends with a [*WorkerDiedError], alone. In tests, TestMain is
@@ -58,7 +61,7 @@
 //     busy. Nothing is left on a ctx that lives on.
 //   - A panic is a [*PanicError] with value and stack, [runtime.Goexit] is
 //     [ErrGoexit]; neither costs a worker. User functions never run on the
-//     goroutine that submits or waits.
+//     goroutine that submits or waits, unless WaitersHelp asks for that.
 //   - A call that waits with its own ctx for calls of its own executor lends its
 //     place meanwhile. It cannot deadlock, at any depth, and never more than
 //     MaxWorkers calls execute at once. In a worker process, a pool is another

@@ -29,6 +29,7 @@ var seeds = []seed{
 	{"ProcessPoolExecutor and map", mapInProcesses},
 	{"multiprocessing.Pool, map, close and join", poolMap},
 	{"Parallel as a generator", parallelStream},
+	{"SharedMemory", sharedMemory},
 }
 
 // seed is a Python snippet in Go. It prints to out what the snippet prints.
