@@ -282,7 +282,7 @@ func (r *bulkRunner[In, Out]) run(ctx context.Context) {
 		if i = lo; lo == hi {
 			return
 		}
-		in, out := b.in[:hi], b.out[:hi]
+		in, out, fn := b.in[:hi], b.out[:hi], b.fn
 		for ; i < hi; i++ {
 			if killed.Load() {
 				b.stop()
@@ -291,9 +291,12 @@ func (r *bulkRunner[In, Out]) run(ctx context.Context) {
 				hi = i
 				return
 			}
-			if out[i], err = b.fn(ctx, in[i]); err != nil {
+			value, e := fn(ctx, in[i])
+			if e != nil {
+				err = e
 				return
 			}
+			out[i] = value
 		}
 	}
 }

@@ -15,6 +15,12 @@ func TestThreadPoolExecutorKeepsItsPromises(t *testing.T) {
 	})
 }
 
+func TestThreadPoolExecutorWhoseWaitersHelpKeepsItsPromises(t *testing.T) {
+	executortest.Run(t, func(workers int) executor.Executor {
+		return &executor.ThreadPoolExecutor{MaxWorkers: workers, WaitersHelp: true}
+	})
+}
+
 func TestThreadPerTaskKeepsItsPromises(t *testing.T) {
 	executortest.Run(t, func(int) executor.Executor { return new(executor.ThreadPerTask) })
 }
