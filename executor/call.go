@@ -200,7 +200,7 @@ func (c *Call) withdraw(state uint32) bool {
 		x.end(c)
 	}
 	if in != nil {
-		in.leave()
+		in.leave(c)
 	}
 	return true
 }

@@ -33,8 +33,18 @@ type rare struct {
 	ctx    context.Context // that callContext.Done built
 	cancel context.CancelCauseFunc
 
-	waits int // guarded by intake.mu: goroutines of the call that wait and have lent its place
+	place place // guarded by intake.mu
 }
+
+// place is what has become of the place of a call that waits, on goroutines of its own.
+type place struct {
+	waits  int           // goroutines that wait: the place is lent, or one of them helps there
+	back   chan struct{} // closed when the place is back, for which one waits; nil if none does
+	isOver bool          // the call has ended without its place
+}
+
+// isThere reports whether the call has its place, and is not about to get it back.
+func (p *place) isThere() bool { return p.waits == 0 && p.back == nil && !p.isOver }
 
 // more returns the call's extra and makes it if there is none.
 func (c *Call) more() *extra {
@@ -55,6 +65,13 @@ func (x *extra) rarely() *rare {
 	if x.rare == nil {
 		x.rare = new(rare)
 	}
+	return x.rare
+}
+
+// peek returns what x needs rarely, nil if it has needed nothing yet.
+func (x *extra) peek() *rare {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	return x.rare
 }
 

@@ -8,8 +8,8 @@ import (
 // help makes the call here, on the goroutine that waits for it with ctx, if that may
 // be, and reports whether it did: see [ThreadPoolExecutor.WaitersHelp].
 //
-// It takes the place of a worker, or, if a call of the same executor waits, that call's
-// own. The queue may hold the call still, or a worker that was summoned for it: both
+// It takes the place of a worker, or, if the waiter is itself in a call of the same
+// executor, that call's own. The queue may hold the call still, or a worker that was summoned for it: both
 // find out when it does not start, as with one that was cancelled.
 func (c *Call) help(ctx context.Context) bool {
 	in := c.intake()
@@ -31,7 +31,7 @@ type helper struct {
 	pool    *ThreadPoolExecutor
 	ctx     context.Context // that it waits with
 	waiting *Call           // the call that it is in, nil if none
-	rare    *rare           // of that
+	own     *place          // of that
 }
 
 // helper returns one for a goroutine that waits with ctx, if that may help: nothing
@@ -49,7 +49,7 @@ func (e *ThreadPoolExecutor) helper(ctx context.Context) (h helper, mayHelp bool
 	}
 	x := h.waiting.more()
 	x.mu.Lock()
-	h.rare = x.rarely()
+	h.own = &x.rarely().place
 	x.mu.Unlock()
 	return h, true
 }
@@ -66,6 +66,7 @@ func (h *helper) begin(c *Call) bool {
 		return false
 	}
 	h.take(c)
+	e.room.leave(c)
 	e.unblock()
 	e.intake.mu.Unlock()
 	if r.done != nil {
@@ -74,14 +75,14 @@ func (h *helper) begin(c *Call) bool {
 	return true
 }
 
-// mayTake reports whether there is a place to make c: the helper's own, if it is not
-// lent, one that nobody has, or that of a worker which comes to make c. intake.mu is
+// mayTake reports whether there is a place to make c: the helper's own, if it is
+// there, one that nobody has, or that of a worker which comes to make c. intake.mu is
 // held.
 func (h *helper) mayTake(c *Call) bool {
 	e := h.pool
 	switch {
-	case h.rare != nil:
-		return h.rare.waits == 0
+	case h.own != nil:
+		return h.own.isThere()
 	case len(e.returning) > 0:
 		return false
 	}
@@ -92,8 +93,8 @@ func (h *helper) mayTake(c *Call) bool {
 // it. intake.mu is held.
 func (h *helper) take(c *Call) {
 	e := h.pool
-	if h.rare != nil {
-		h.rare.waits++
+	if h.own != nil {
+		h.own.waits++
 	} else {
 		e.taken++
 	}
@@ -102,6 +103,7 @@ func (h *helper) take(c *Call) {
 		e.summoned.next = nil
 		e.taken--
 	case !e.queue.takeBack(c):
+		e.queue.replace(c)
 		e.queue.dead++
 		e.queue.bury()
 	}
@@ -113,24 +115,51 @@ func (e *ThreadPoolExecutor) isSummonedFor(c *Call) bool {
 }
 
 // end ends c, and gives the place back: also its own, if other goroutines of the call
-// that it is in have begun to wait.
+// that it is in have begun to wait, or that call is over.
 func (h *helper) end(c *Call) {
-	pprof.SetGoroutineLabels(h.ctx)
 	e := h.pool
-	var w *worker
+	var r *rare
+	if x := c.extra.Load(); x != nil {
+		r = x.peek()
+	}
 	e.intake.lock()
 	e.intake.count(c.failure())
-	e.intake.left()
+	e.intake.left(c)
 	c.state.Store(finished)
-	isFree := h.rare == nil
-	if !isFree {
-		h.rare.waits--
-		isFree = h.rare.waits > 0
-	}
-	if isFree {
-		w = e.vacate()
-	}
+	w, back := h.leave(e.hasLost(r))
 	e.intake.mu.Unlock()
 	e.start(w)
+	h.relabel()
 	c.wake()
+	<-back
+}
+
+// leave gives up the place that c was made in, unless c has lost it, and returns a worker
+// to start, and what to wait for. intake.mu is held.
+func (h *helper) leave(isLost bool) (w *worker, back <-chan struct{}) {
+	back = closedChan
+	isFree := !isLost
+	if h.own != nil {
+		h.own.waits--
+		if h.own.waits == 0 && !h.own.isOver { // it is the call's own again
+			isFree = false
+			if isLost {
+				back = h.pool.askBack(h.own)
+			}
+		}
+	}
+	if isFree {
+		w = h.pool.vacate()
+	}
+	return w, back
+}
+
+// relabel undoes what c may have done to the labels of this goroutine. In a call, they
+// are what it began with: to ask its ctx would ask those of all calls around it.
+func (h *helper) relabel() {
+	if h.own != nil {
+		pprof.SetGoroutineLabels(h.pool.intake.labels)
+		return
+	}
+	pprof.SetGoroutineLabels(h.ctx)
 }

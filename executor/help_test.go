@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/gofutures/futures/executor"
 )
@@ -428,4 +429,167 @@ func TestCloseWaitsForWhoHelps(t *testing.T) {
 			t.Errorf("Close = %v after %v, the call has ended: %v; want nil, 1s, true", err, time.Since(start), ended)
 		}
 	})
+}
+
+// D28: the queue does not hold what a helper has made, nor what a MapSlice was about.
+func TestWhatAHelperHasMadeIsNotHeld(t *testing.T) {
+	helpful(t, 1, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
+		executor.Go(t.Context(), ex, func(ctx context.Context) (int, error) {
+			for range 10 {
+				result, in := helpAndDrop(t, ctx, ex)
+				if !collected(result) || !collected(in) {
+					t.Error("the result of a call, or the input of a MapSlice, is held")
+				}
+			}
+			return 0, nil
+		}).Result(t.Context())
+	})
+}
+
+//go:noinline
+func helpAndDrop(t *testing.T, ctx context.Context, ex executor.Executor) (result, in weak.Pointer[big]) {
+	t.Helper()
+	f := executor.Go(ctx, ex, func(context.Context) (*big, error) { return new(big), nil })
+	other := executor.Submit(ctx, ex, double, 1)
+	v, err := f.Result(ctx)
+	other.Cancel()
+	all := []*big{new(big), new(big), new(big)}
+	if _, err2 := executor.MapSlice(ctx, ex, func(context.Context, *big) (int, error) { return 1, nil }, all); err != nil || err2 != nil {
+		t.Error(err, err2)
+	}
+	return weak.Make(v), weak.Make(all[0])
+}
+
+// D7: who waits for the place of a call to come back has none to help in.
+func TestACallDoesNotHelpWhileItsPlaceIsLent(t *testing.T) {
+	helpful(t, 1, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
+		var g gauge
+		_, err := executor.Go(t.Context(), ex, func(ctx context.Context) (int, error) {
+			first := executor.NewPromise[int]()
+			var own sync.WaitGroup
+			own.Go(func() { first.Future().Result(ctx) }) // lends the place
+			synctest.Wait()
+			long := executor.Submit(ctx, ex, g.nap, time.Minute)
+			synctest.Wait() // it has the place
+			first.Resolve(1)
+			synctest.Wait() // the goroutine waits for the place
+			executor.Submit(ctx, ex, g.nap, time.Second).Result(ctx)
+			own.Wait()
+			_, err := long.Result(ctx)
+			return 0, err
+		}).Result(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		g.wantMost(t, 1)
+	})
+}
+
+// D7: a goroutine that lives longer than its call takes the place along while it helps.
+func TestWhoHelpsLongerThanItsCallHasThePlace(t *testing.T) {
+	helpful(t, 1, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
+		var g gauge
+		var own sync.WaitGroup
+		executor.Go(t.Context(), ex, func(ctx context.Context) (int, error) {
+			f := executor.Submit(context.Background(), ex, g.nap, time.Minute)
+			own.Go(func() { f.Result(ctx) })
+			synctest.Wait()
+			return 0, nil
+		}).Result(t.Context())
+		if _, err := executor.Submit(t.Context(), ex, g.nap, time.Second).Result(t.Context()); err != nil {
+			t.Error(err)
+		}
+		own.Wait()
+		g.wantMost(t, 1)
+	})
+}
+
+// Deep nesting takes time in proportion to its depth.
+func TestAWaiterThatHelpsDoesNotLookAtAllCallsAroundIt(t *testing.T) {
+	const depth = 2000
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 1, WaitersHelp: true}
+	defer ex.Close()
+	asked := 0
+	ctx := &counting{Context: context.Background(), asked: &asked}
+	var down executor.Func[int, int]
+	down = func(ctx context.Context, n int) (int, error) {
+		if n == 0 {
+			return 0, nil
+		}
+		below, err := executor.Submit(ctx, ex, down, n-1).Result(ctx)
+		return below + 1, err
+	}
+	if n, err := executor.Submit(ctx, ex, down, depth).Result(t.Context()); n != depth || err != nil {
+		t.Fatalf("Result = %d, %v; want %d", n, err, depth)
+	}
+	if asked > 10 {
+		t.Errorf("the outermost ctx was asked for %d values by %d calls", asked, depth)
+	}
+}
+
+// counting counts how often it is asked for a value.
+type counting struct {
+	context.Context
+	asked *int
+}
+
+func (c *counting) Value(key any) any {
+	*c.asked++
+	return c.Context.Value(key)
+}
+
+// handedOn hands its calls on with a ctx of its own, from another goroutine.
+type handedOn struct {
+	executor.Executor
+	ctx  context.Context
+	done chan<- string
+	name string
+}
+
+func (h handedOn) Execute(_ context.Context, c *executor.Call) {
+	go func() {
+		h.Executor.Execute(h.ctx, c)
+		h.done <- h.name
+	}()
+	synctest.Wait()
+}
+
+func TestTheSubmitterOfACallThatIsHelpedWaitsForRoomNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1, QueueLimit: 1, WaitersHelp: true}
+		defer ex.Close()
+		executor.Go(t.Context(), ex, func(ctx context.Context) (int, error) {
+			hold, done := newGate(), make(chan string, 2)
+			executor.Submit(ctx, ex, hold.pass, 1) // fills the queue
+			first := executor.Submit(ctx, handedOn{ex, context.Background(), done, "first"}, double, 1)
+			executor.Submit(ctx, handedOn{ex, context.Background(), done, "second"}, double, 2).Result(ctx)
+			if name := <-done; name != "second" {
+				t.Errorf("the submitter of the %s call was let go; want the second", name)
+			}
+			hold.open()
+			return first.Result(ctx)
+		}).Result(t.Context())
+	})
+}
+
+// D28: nobody watches a call for the end of a ctx that is not its own.
+func TestACallThatIsHandedOnWithAnotherCtxIsNotHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+		defer ex.Close()
+		hold := newGate()
+		executor.Submit(context.Background(), ex, hold.pass, 1)
+		time.AfterFunc(time.Second, hold.open)
+		result := makeAndDrop(handedOn{ex, t.Context(), make(chan string, 1), ""})
+		synctest.Wait()
+		if !collected(result) {
+			t.Error("the result is held")
+		}
+	})
+}
+
+//go:noinline
+func makeAndDrop(ex executor.Executor) weak.Pointer[big] {
+	v, _ := executor.Go(context.Background(), ex, func(context.Context) (*big, error) { return new(big), nil }).Result(context.Background())
+	return weak.Make(v)
 }

@@ -32,7 +32,7 @@ type intake struct {
 	pool      *ThreadPoolExecutor   // the executor, if its calls queue for places
 	processes *ProcessPoolExecutor  // the executor, if its calls run in worker processes
 	labels    context.Context       // with the pprof labels of the workers; nil if there are none
-	last      atomic.Pointer[route] // of the last call, kept while there are calls
+	last      atomic.Pointer[route] // of the last call, kept while there are calls of it
 
 	_       [64]byte   // what is above is read for each call, and what is below written
 	mu      sync.Mutex // guards the fields below
@@ -119,7 +119,7 @@ func (in *intake) refuse(c *Call, err error) {
 	c.body.forget()
 	in.withdrawn(c)
 	c.state.Store(refused)
-	in.leave() // before wake: to who waits and then looks, it has ended
+	in.leave(c) // before wake: to who waits and then looks, it has ended
 	c.wake()
 }
 
@@ -141,16 +141,16 @@ func (in *intake) stop(c *Call, state uint32) bool {
 }
 
 // leave says that a call has ended and everybody who waited for it is awake.
-func (in *intake) leave() {
+func (in *intake) leave(c *Call) {
 	in.mu.Lock()
-	in.left()
+	in.left(c)
 	in.mu.Unlock()
 }
 
 // left is leave for who holds in.mu, or who ends a worker afterwards.
-func (in *intake) left() {
+func (in *intake) left(c *Call) {
 	in.open--
-	in.forgetRoute()
+	in.forgetRoute(c)
 	if in.closed && in.opened() <= len(in.waiting) {
 		in.ring()
 	}
@@ -185,7 +185,7 @@ func (in *intake) conduct(c *Call) {
 		in.count(c.failure())
 		in.mu.Unlock()
 		c.publish(finished)
-		in.leave()
+		in.leave(c)
 	}()
 	c.run()
 }

@@ -49,7 +49,9 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 			n = 2 * n // the next chunk is there when a worker has made one
 		}
 	}
-	return b.wait(forever, ctx, ex)
+	out, err := b.wait(forever, ctx, ex)
+	b.fn, b.in, b.out = nil, nil, nil // a queue may hold a runner that was cancelled
+	return out, err
 }
 
 // bulk is what the runners of a MapSlice share.
@@ -258,9 +260,12 @@ func (b *bulk[In, Out]) leastChunk() int64 {
 	return int64(worth) / each
 }
 
+// never says that an executor which cannot tell has not ended what runs.
+var never atomic.Bool
+
 // run makes one chunk after another until none is left or an element fails.
 func (r *bulkRunner[In, Out]) run(ctx context.Context) {
-	b, killed := r.bulk, new(atomic.Bool)
+	b, killed := r.bulk, &never
 	if in := r.call.intake(); in != nil {
 		killed = &in.killed
 	}

@@ -171,7 +171,7 @@ func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 	e.intake.mu.Unlock()
 
 	mail.flush()
-	if ctx.Done() != nil {
+	if c.route.Load().done != nil {
 		e.intake.watches.add(c)
 	}
 	if s != nil {
@@ -252,7 +252,7 @@ func (e *ProcessPoolExecutor) grace() time.Duration {
 
 // schedule lets the supervisor decide, and carries its orders out but for the
 // writing, which is left to who calls it, without intake.mu. intake.mu is held.
-func (e *ProcessPoolExecutor) schedule() (mail mail) {
+func (e *ProcessPoolExecutor) schedule() (m mail) {
 	now := time.Now()
 	orders, again := e.sup.schedule(now)
 	for _, o := range orders {
@@ -270,15 +270,15 @@ func (e *ProcessPoolExecutor) schedule() (mail mail) {
 			e.abandon(o.child.link)
 			continue
 		}
-		if mail.first == nil {
-			mail.first, mail.wasIdle = o.child.link, len(o.child.jobs) == 1
-		} else if o.child.link != mail.first {
-			mail.others = append(mail.others, o.child.link)
+		if m.first == nil {
+			m.first, m.wasIdle = o.child.link, len(o.child.jobs) == 1
+		} else if o.child.link != m.first {
+			m.others = append(m.others, o.child.link)
 		}
 	}
 	e.wakeAt(now, again)
 	e.room.unblock(e.sup.waiting())
-	return mail
+	return m
 }
 
 // mail is the workers for which there are frames to write. A function that writes
@@ -496,7 +496,7 @@ func (e *ProcessPoolExecutor) finish(j *job) {
 	c.body.forget()
 	e.intake.mu.Lock()
 	e.intake.count(c.failure())
-	e.intake.left()
+	e.intake.left(c)
 	c.state.Store(finished)
 	e.intake.mu.Unlock()
 	if c.route.Load().done != nil {
@@ -658,13 +658,13 @@ func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
 	e.intake.mu.Lock()
 	e.intake.closed = true
 	blocked := e.room.clear()
-	var mail mail
+	var m mail
 	if e.sup != nil {
 		e.sup.closed = true
-		mail = e.schedule()
+		m = e.schedule()
 	}
 	e.intake.mu.Unlock()
-	mail.flush()
+	m.flush()
 	e.intake.turnAway(blocked)
 	err := e.intake.shutdown(ctx, func() {
 		e.tryNoMore()

@@ -1,5 +1,7 @@
 package executor
 
+import "slices"
+
 // queue is a first-in, first-out queue of calls without a bound. It is made of
 // segments, so that it never copies, and a queue that was long gives its memory
 // back. It may hold calls that have been cancelled: who takes a call finds out
@@ -9,7 +11,7 @@ type queue struct {
 	first      int // index in head of the first call
 	end        int // index in tail after the last
 	len        int
-	dead       int // calls in it that have been cancelled. Who cancels a call adds 1, who takes it out takes 1 off; the latter may be first
+	dead       int // calls in it that were cancelled, or are made by a helper. Who does that adds 1, who takes it out takes 1 off; the latter may be first
 	spare      *segment
 }
 
@@ -71,6 +73,33 @@ func (q *queue) takeBack(c *Call) bool {
 	}
 	return true
 }
+
+// replace replaces c, which a helper makes, by a call that was cancelled long ago, so
+// that the queue does not hold its result. A call that is not among the first and the
+// last of a very long queue is left there, until it is taken out or buried.
+func (q *queue) replace(c *Call) {
+	first, left := q.first, 1024
+	for s := q.head; s != nil && left > 0; s = s.next {
+		end := len(s.calls)
+		if s == q.tail {
+			end = q.end
+		}
+		if i := slices.Index(s.calls[first:end], c); i >= 0 {
+			s.calls[first+i] = longCancelled
+			return
+		}
+		left -= end - first
+		first = 0
+	}
+}
+
+// longCancelled is a call that was cancelled.
+var longCancelled = func() *Call {
+	c := new(Call)
+	c.route.Store(fromBackground)
+	c.state.Store(cancelled)
+	return c
+}()
 
 // drop drops the first segment, which is used up.
 func (q *queue) drop() {

@@ -238,10 +238,13 @@ func (r *registered[In, Out]) call(ctx context.Context, p parcel, res *result) {
 	var value Out
 	if err == nil {
 		value, err = r.fn(ctx, in)
-		runtime.KeepAlive(&in) // so that the memory of a Shared in it stays mapped; a chunk keeps its items
 	}
 	hasReturned = true
 	*res = r.encode(value, err)
+	if _, isView := r.out.View(value); isView && !r.in.Plain() { // it may be in the memory of a Shared
+		res.data = slices.Clone(res.data)
+	}
+	runtime.KeepAlive(&in) // so that it is mapped until here; a chunk keeps its items
 }
 
 // encode encodes what the function returned.

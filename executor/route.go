@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"reflect"
+	"sync/atomic"
 )
 
 // route is where a call comes from, the ctx of Submit, and where it went, the
@@ -15,6 +16,8 @@ type route struct {
 
 	isShared  bool // it may be that of other calls
 	isLasting bool // it holds nothing of the user's
+
+	calls atomic.Int64 // that were taken and have not ended, unless isLasting
 }
 
 // routeFrom returns a route without an end.
@@ -31,7 +34,7 @@ func newRoute(ctx context.Context, in *intake) *route {
 	isLasting := ctx == context.Background()
 	// Only pointers are compared with: other types may not be comparable.
 	isShared := isLasting || reflect.TypeOf(ctx).Kind() == reflect.Pointer
-	return &route{ctx, ctx.Done(), in, isShared, isLasting}
+	return &route{ctx: ctx, done: ctx.Done(), intake: in, isShared: isShared, isLasting: isLasting}
 }
 
 // route returns a route from ctx to in.
@@ -51,7 +54,11 @@ func (in *intake) enter(c *Call) bool {
 
 // keepRoute keeps the route of c, which was taken, for the calls that follow.
 func (in *intake) keepRoute(c *Call) {
-	if r := c.route.Load(); r.isShared && r != in.last.Load() {
+	r := c.route.Load()
+	if !r.isLasting {
+		r.calls.Add(1)
+	}
+	if r.isShared && r != in.last.Load() {
 		in.last.Store(r)
 	}
 }
@@ -68,11 +75,11 @@ func (c *Call) loseWay() bool {
 	return r.intake == nil && c.route.CompareAndSwap(r, &route{ctx: r.ctx, done: r.done, intake: &nowhere})
 }
 
-// forgetRoute undoes keepRoute when no call is left: its ctx is the user's. in.mu is
-// held.
-func (in *intake) forgetRoute() {
-	if r := in.last.Load(); r != nil && !r.isLasting && in.opened() == 0 {
-		in.last.Store(nil)
+// forgetRoute undoes keepRoute when the last call of a ctx has ended, which is the
+// user's.
+func (in *intake) forgetRoute(c *Call) {
+	if r := c.route.Load(); !r.isLasting && r.calls.Add(-1) == 0 {
+		in.last.CompareAndSwap(r, nil)
 	}
 }
 

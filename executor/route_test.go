@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 	"weak"
 
 	"github.com/gofutures/futures/executor"
@@ -55,4 +56,75 @@ func TestACtxNeedNotBeComparable(t *testing.T) {
 			}
 		}
 	})
+}
+
+// D28: nor does one that has other calls.
+func TestACtxIsNotHeldWhenItsLastCallHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, ex := range map[string]opened{"ThreadPoolExecutor": &executor.ThreadPoolExecutor{MaxWorkers: 2}, "ThreadPerTask": &executor.ThreadPerTask{}} {
+			hold := newGate()
+			executor.Submit(context.Background(), ex, hold.pass, 1)
+			value := submitWithValue(ex, 2)
+			synctest.Wait()
+			if !collected(value) {
+				t.Errorf("%s: the value of the ctx of a call that has ended is held", name)
+			}
+			hold.open()
+			ex.Close()
+		}
+	})
+}
+
+// The last call of a batch is taken on another way than one that is made.
+func TestACtxIsNotHeldWhenItsLastCallWasCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+		defer ex.Close()
+		value := cancelTheLast(ex)
+		synctest.Wait()
+		if !collected(value) {
+			t.Error("the value of the ctx is held")
+		}
+	})
+}
+
+//go:noinline
+func cancelTheLast(ex executor.Executor) weak.Pointer[big] {
+	value := new(big)
+	type key struct{}
+	ctx := context.WithValue(context.Background(), key{}, value)
+	hold := newGate()
+	futures := []*executor.Future[int]{executor.Submit(context.Background(), ex, hold.pass, 1)}
+	for i := range 10 {
+		futures = append(futures, executor.Submit(ctx, ex, double, i))
+	}
+	futures[10].Cancel()
+	hold.open()
+	executor.Wait(context.Background(), executor.AllCompleted, futures...)
+	return weak.Make(value)
+}
+
+// D28: a runner that was cancelled in the queue holds nothing of its MapSlice.
+func TestAMapSliceThatIsCancelledInTheQueueIsNotHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+		defer ex.Close()
+		hold := newGate()
+		executor.Submit(context.Background(), ex, hold.pass, 1)
+		in := cancelMapSlice(ex)
+		synctest.Wait()
+		if !collected(in) {
+			t.Error("the input is held")
+		}
+		hold.open()
+	})
+}
+
+//go:noinline
+func cancelMapSlice(ex executor.Executor) weak.Pointer[big] {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	in := []*big{new(big), new(big)}
+	executor.MapSlice(ctx, ex, func(context.Context, *big) (int, error) { return 1, nil }, in)
+	return weak.Make(in[0])
 }

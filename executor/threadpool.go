@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -14,7 +15,7 @@ import (
 // fields are set before the first call and not changed afterwards, and it must
 // not be copied after the first use.
 //
-// Calls start in the order in which they were submitted. Workers are started
+// Calls start in the order in which they were submitted, unless WaitersHelp. Workers are started
 // when there is work for them and end a minute after they last had some; an
 // executor that is dropped without Close leaves nothing behind.
 type ThreadPoolExecutor struct {
@@ -75,10 +76,10 @@ type ThreadPoolExecutor struct {
 	seeking   bool    // a worker seeks work, or was summoned: it will see to what is submitted
 	summoned  *worker // that has not arrived yet
 	queue     queue
-	batched   int             // calls taken from batches so far, but from this one
-	slowly    int             // calls taken from batches under the lock
-	idle      []*worker       // without a place, the last to come is the first to go
-	returning []chan struct{} // calls that have lent their place and want one back
+	batched   int       // calls taken from batches so far, but from this one
+	slowly    int       // calls taken from batches under the lock
+	idle      []*worker // without a place, the last to come is the first to go
+	returning []*place  // of calls that have lent theirs and want one back
 	room      room
 	broken    error
 	sweeper   *time.Timer // will call sweep; nil while nobody is idle
@@ -145,7 +146,7 @@ func (e *ThreadPoolExecutor) execute(ctx context.Context, c *Call, isRouted bool
 	e.intake.mu.Unlock()
 
 	e.start(w)
-	if ctx.Done() != nil {
+	if c.route.Load().done != nil {
 		e.intake.watches.add(c)
 	}
 	if s != nil {
@@ -292,7 +293,7 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 			if w.call.start() {
 				return true
 			}
-			w.call = nil // it was cancelled, in the queue or since it left it
+			w.call = nil // it was cancelled, or a helper makes it
 			e.intake.mu.Lock()
 			e.queue.dead--
 			e.proceed(w, false)
@@ -306,14 +307,10 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 func (e *ThreadPoolExecutor) arrive(w *worker) {
 	e.intake.mu.Lock()
 	e.seeking, e.summoned = false, nil
-	switch {
-	case w.next != nil:
+	if w.next != nil {
 		w.step = working
-	case e.taken < e.places: // a helper has taken its call and its place
-		e.taken++
-		e.proceed(w, false)
-	default:
-		e.rest(w)
+	} else { // a helper has taken its call and its place
+		e.reenter(w)
 	}
 	another := e.summon()
 	e.intake.mu.Unlock()
@@ -328,20 +325,39 @@ func (e *ThreadPoolExecutor) finish(w *worker) {
 	w.call = nil
 	x := c.extra.Load()
 	w.woke = w.woke || x != nil
-	if (x == nil || x.err == nil) && !e.busy.Load() {
+	var r *rare
+	if x != nil {
+		r = x.peek()
+	}
+	if (x == nil || x.err == nil && r == nil) && !e.busy.Load() {
 		if next := e.batch.Load().take(); next != nil {
 			w.next, w.step = next, working
+			e.intake.forgetRoute(c)
 			c.publish(finished)
 			return
 		}
 	}
 	e.intake.lock()
 	e.intake.count(c.failure())
-	e.intake.left()
+	e.intake.left(c)
 	c.state.Store(finished)
-	e.proceed(w, e.spins && !w.woke)
+	if e.hasLost(r) {
+		e.reenter(w)
+	} else {
+		e.proceed(w, e.spins && !w.woke)
+	}
 	e.intake.mu.Unlock()
 	c.wake()
+}
+
+// reenter is proceed for a worker that has no place. intake.mu is held.
+func (e *ThreadPoolExecutor) reenter(w *worker) {
+	if e.taken == e.places {
+		e.rest(w)
+		return
+	}
+	e.taken++
+	e.proceed(w, false)
 }
 
 // proceed settles what w, which has a place, does next: it takes a call, seeks
@@ -374,9 +390,29 @@ func (e *ThreadPoolExecutor) proceed(w *worker, maySeek bool) {
 // giveBack gives a place that somebody leaves to the first of the calls that
 // have lent their own. intake.mu is held.
 func (e *ThreadPoolExecutor) giveBack() {
-	close(e.returning[0])
-	e.returning = e.returning[1:]
+	e.letGo(e.returning[0])
+}
+
+// letGo lets the goroutine go that waits for p to be back. intake.mu is held.
+func (e *ThreadPoolExecutor) letGo(p *place) {
+	close(p.back)
+	p.back = nil
+	i := slices.Index(e.returning, p)
+	e.returning = slices.Delete(e.returning, i, i+1)
 	e.busy.Store(len(e.returning) > 0 || e.intake.closed)
+}
+
+// hasLost reports whether a call that ends, and that has needed r, has no place: a
+// goroutine of its own still waits, and will do without. intake.mu is held.
+func (e *ThreadPoolExecutor) hasLost(r *rare) bool {
+	if r == nil || r.place.isThere() {
+		return false
+	}
+	r.place.isOver = true
+	if r.place.back != nil {
+		e.letGo(&r.place)
+	}
+	return true
 }
 
 // vacate gives up a place: to a call that wants its own back, or to a worker for the
@@ -628,9 +664,17 @@ func (c *Call) lend() bool {
 	r := x.rarely()
 	x.mu.Unlock()
 	e.intake.mu.Lock()
-	r.waits++
+	if r.place.isOver {
+		e.intake.mu.Unlock()
+		return false
+	}
+	r.place.waits++
 	var w *worker
-	if r.waits == 1 {
+	switch {
+	case r.place.waits > 1:
+	case r.place.back != nil: // it is lent again; who waits for it does without, as who comes while others wait
+		e.letGo(&r.place)
+	default:
 		w = e.vacate()
 	}
 	e.intake.mu.Unlock()
@@ -642,23 +686,28 @@ func (c *Call) lend() bool {
 // before those that are queued. A call that waits on several goroutines of its
 // own has its place back when all have come.
 func (c *Call) reclaim() {
-	e, r := c.intake().pool, c.extra.Load().rare
+	e, r := c.intake().pool, c.extra.Load().peek()
 	e.intake.mu.Lock()
-	r.waits--
-	if r.waits > 0 {
-		e.intake.mu.Unlock()
-		return
-	}
-	if e.taken < e.places {
-		e.taken++
-		e.intake.mu.Unlock()
-		return
-	}
-	place := make(chan struct{})
-	e.returning = append(e.returning, place)
-	e.busy.Store(true)
+	r.place.waits--
+	back := e.askBack(&r.place)
 	e.intake.mu.Unlock()
-	<-place
+	<-back
+}
+
+// askBack asks for p, unless others still wait or the call is over, and returns a channel
+// that is closed when who asks may go on. intake.mu is held.
+func (e *ThreadPoolExecutor) askBack(p *place) <-chan struct{} {
+	switch {
+	case p.waits > 0 || p.isOver:
+		return closedChan
+	case e.taken < e.places:
+		e.taken++
+		return closedChan
+	}
+	p.back = make(chan struct{})
+	e.returning = append(e.returning, p)
+	e.busy.Store(true)
+	return p.back
 }
 
 // spin waits some microseconds for a call. A worker that keeps up with a stream
