@@ -453,3 +453,23 @@ func ExampleDecode() {
 	fmt.Println(err != nil)
 	// Output: true
 }
+
+// Fork and join: each call waits for two others, and makes them itself.
+func ExampleThreadPoolExecutor_waitersHelp() {
+	ex := &executor.ThreadPoolExecutor{WaitersHelp: true}
+	defer ex.Close()
+	var fib executor.Func[int, int]
+	fib = func(ctx context.Context, n int) (int, error) {
+		if n < 2 {
+			return n, nil
+		}
+		a, b := executor.Submit(ctx, ex, fib, n-1), executor.Submit(ctx, ex, fib, n-2)
+		results, err := executor.Gather(ctx, a, b)
+		if err != nil {
+			return 0, err
+		}
+		return results[0] + results[1], nil
+	}
+	fmt.Println(executor.Submit(context.Background(), ex, fib, 12).Result(context.Background()))
+	// Output: 144 <nil>
+}

@@ -9,8 +9,9 @@ import (
 // be, and reports whether it did: see [ThreadPoolExecutor.WaitersHelp].
 //
 // It takes the place of a worker, or, if the waiter is itself in a call of the same
-// executor, that call's own. The queue may hold the call still, or a worker that was summoned for it: both
-// find out when it does not start, as with one that was cancelled.
+// executor, that call's own. The queue may hold the call still, or a worker that was
+// summoned for it: both find out when it does not start, as with one that was
+// cancelled.
 func (c *Call) help(ctx context.Context) bool {
 	in := c.intake()
 	if in == nil || in.pool == nil || !in.pool.WaitersHelp || in.pool.Initializer != nil || c.state.Load() != pending {

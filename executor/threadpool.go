@@ -15,9 +15,9 @@ import (
 // fields are set before the first call and not changed afterwards, and it must
 // not be copied after the first use.
 //
-// Calls start in the order in which they were submitted, unless WaitersHelp. Workers are started
-// when there is work for them and end a minute after they last had some; an
-// executor that is dropped without Close leaves nothing behind.
+// Calls start in the order in which they were submitted, unless WaitersHelp is set.
+// Workers are started when there is work for them and end a minute after they last
+// had some; an executor that is dropped without Close leaves nothing behind.
 type ThreadPoolExecutor struct {
 	// MaxWorkers is the number of calls that run at once; 0 means GOMAXPROCS.
 	// A call that waits for others with its own ctx does not count while it
@@ -57,9 +57,10 @@ type ThreadPoolExecutor struct {
 	// The price: a function may run on a goroutine that is not a worker's. If it calls
 	// [runtime.Goexit], as testing's FailNow does, that ends the goroutine that waits.
 	// After it, the goroutine has the pprof labels of the ctx that it waits with, as
-	// after [pprof.Do], and a thread that the function has locked stays locked. And
-	// calls that somebody waits for may start before those that were submitted
-	// earlier. With an Initializer, nobody helps.
+	// after [pprof.Do], or those of a worker if it is in a call, and a thread that the
+	// function has locked stays locked. Calls that somebody waits for may start before
+	// those that were submitted earlier. Waits that help inside each other use one
+	// stack. With an Initializer, nobody helps.
 	WaitersHelp bool
 
 	// What workers read for each call comes before what is written for each: where
