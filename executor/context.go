@@ -113,7 +113,7 @@ func (c *Call) build() context.Context {
 		cancel(nil)
 		return r.ctx
 	}
-	r.ctx, r.cancel = ctx, cancel
+	r.ctx, r.cancel.killer = ctx, cancelKiller(cancel)
 	over := x.over
 	x.mu.Unlock()
 
@@ -121,10 +121,10 @@ func (c *Call) build() context.Context {
 	case over:
 		cancel(nil)
 	case in != nil:
-		in.enroll(c, cancel)
+		in.enroll(&r.cancel)
 		x.settle(c)
 		if c.ended() {
-			in.strike(c) // end may have been here before enroll
+			in.strike(&r.cancel) // end may have been here before enroll
 		}
 	default:
 		x.settle(c)
@@ -144,9 +144,9 @@ func (c *Call) interrupt(cause error) bool {
 	c.build()
 	x := c.extra.Load()
 	x.mu.Lock()
-	cancel := x.rare.cancel
+	cancel := x.rare.cancel.killer
 	x.mu.Unlock()
-	cancel(cause)
+	cancel.kill(cause)
 	return true
 }
 

@@ -31,7 +31,7 @@ type rare struct {
 
 	parent context.Context // that Call.Run was given; nil: the call's own
 	ctx    context.Context // that callContext.Done built
-	cancel context.CancelCauseFunc
+	cancel mortal          // of that
 
 	place place // guarded by intake.mu
 }
@@ -93,15 +93,15 @@ func (x *extra) end(c *Call) (callbacks bool) {
 		x.mu.Unlock()
 		return false
 	}
-	arrivals, cancel := r.arrivals, r.cancel
+	arrivals, cancel := r.arrivals, r.cancel.killer
 	r.arrivals = nil
 	callbacks = len(r.callbacks) > 0
 	x.mu.Unlock()
 
 	if cancel != nil {
-		cancel(nil)
+		cancel.kill(nil)
 		if in := c.intake(); in != nil {
-			in.strike(c)
+			in.strike(&r.cancel)
 		}
 	}
 	for _, a := range arrivals {

@@ -14,17 +14,22 @@ import (
 // cancelled.
 func (c *Call) help(ctx context.Context) bool {
 	in := c.intake()
-	if in == nil || in.pool == nil || !in.pool.WaitersHelp || in.pool.Initializer != nil || c.state.Load() != pending {
+	if in == nil || in.pool == nil || c.state.Load() != pending {
 		return false
 	}
 	h, mayHelp := in.pool.helper(ctx)
 	if !mayHelp || !h.begin(c) {
 		return false
 	}
-	defer h.end(c) // deferred, because the function may end this goroutine
-	pprof.SetGoroutineLabels(in.labels)
-	c.run()
+	h.make(c)
 	return true
+}
+
+// make makes c, which has begun here.
+func (h *helper) make(c *Call) {
+	defer h.end(c) // deferred, because the function may end this goroutine
+	pprof.SetGoroutineLabels(h.pool.intake.labels)
+	c.run()
 }
 
 // helper is a goroutine that makes a call while it waits for it.
@@ -39,6 +44,9 @@ type helper struct {
 // but the end of the call is to end its wait (D11), and a call of another executor
 // would keep its place there, which the call that it makes may wait for.
 func (e *ThreadPoolExecutor) helper(ctx context.Context) (h helper, mayHelp bool) {
+	if !e.WaitersHelp || e.Initializer != nil {
+		return helper{}, false
+	}
 	h = helper{pool: e, ctx: ctx, waiting: callOf(ctx)}
 	if _, isOwn := ctx.(*callContext); !isOwn && ctx.Done() != nil {
 		return h, false
@@ -76,29 +84,51 @@ func (h *helper) begin(c *Call) bool {
 	return true
 }
 
+// beginNew is begin for a call that is not in the pool yet: it does not go through the
+// queue, and no worker is woken for it.
+func (h *helper) beginNew(c *Call) bool {
+	e := h.pool
+	e.intake.lock()
+	mayBegin := e.refusal() == nil && e.QueueLimit == 0 && h.hasPlace()
+	if mayBegin {
+		e.intake.welcome(c)
+		c.state.Store(running)
+		h.occupy()
+	}
+	e.intake.mu.Unlock()
+	return mayBegin
+}
+
 // mayTake reports whether there is a place to make c: the helper's own, if it is
 // there, one that nobody has, or that of a worker which comes to make c. intake.mu is
 // held.
 func (h *helper) mayTake(c *Call) bool {
-	e := h.pool
-	switch {
-	case h.own != nil:
+	return h.hasPlace() || h.own == nil && len(h.pool.returning) == 0 && h.pool.isSummonedFor(c)
+}
+
+// hasPlace reports whether the helper's own place is there, or else one that nobody
+// has. intake.mu is held.
+func (h *helper) hasPlace() bool {
+	if h.own != nil {
 		return h.own.isThere()
-	case len(e.returning) > 0:
-		return false
 	}
-	return e.taken < e.places || e.isSummonedFor(c)
+	return h.pool.taken < h.pool.places && len(h.pool.returning) == 0
+}
+
+// occupy takes that place. intake.mu is held.
+func (h *helper) occupy() {
+	if h.own != nil {
+		h.own.waits++
+	} else {
+		h.pool.taken++
+	}
 }
 
 // take takes the place, and c from the queue or from the worker that was summoned for
 // it. intake.mu is held.
 func (h *helper) take(c *Call) {
 	e := h.pool
-	if h.own != nil {
-		h.own.waits++
-	} else {
-		e.taken++
-	}
+	h.occupy()
 	switch {
 	case e.isSummonedFor(c): // which finds that it has no place when it arrives
 		e.summoned.next = nil

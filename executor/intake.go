@@ -3,7 +3,6 @@ package executor
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,7 +40,7 @@ type intake struct {
 	waiting map[*Call]int // of those: calls that wait in Shutdown themselves, and how often
 	stats   Stats
 	bell    chan struct{}                   // closed when who waits for the end should look again
-	cancels map[any]context.CancelCauseFunc // of running calls that asked for Done, and of initializers
+	mortals []*mortal     // what kill is to end
 
 	initializing int // workers in their Initializer
 }
@@ -292,34 +291,55 @@ func (in *intake) waitingCalls() int {
 	return n
 }
 
-// enroll lets kill end the ctx of a running call, or of an initializer.
-func (in *intake) enroll(who any, cancel context.CancelCauseFunc) {
-	in.mu.Lock()
-	if in.cancels == nil {
-		in.cancels = make(map[any]context.CancelCauseFunc)
-	}
-	in.cancels[who] = cancel
+// mortal is what runs and is to hear when Shutdown ends all that does: a call that
+// asked for Done, a runner of MapSlice, an initializer.
+type mortal struct {
+	slot int // guarded by intake.mu: 1 + its index in mortals, 0 outside
+	killer
+}
+
+// killer ends something. kill may be called when it has ended.
+type killer interface{ kill(cause error) }
+
+// cancelKiller ends a ctx.
+type cancelKiller context.CancelCauseFunc
+
+func (f cancelKiller) kill(cause error) { f(cause) }
+
+// enroll lets kill end m.
+func (in *intake) enroll(m *mortal) {
+	in.lock()
+	in.mortals = append(in.mortals, m)
+	m.slot = len(in.mortals)
 	in.mu.Unlock()
 	if in.killed.Load() {
-		cancel(ErrShutdown)
+		m.kill(ErrShutdown)
 	}
 }
 
 // strike undoes enroll.
-func (in *intake) strike(who any) {
-	in.mu.Lock()
-	delete(in.cancels, who)
-	in.mu.Unlock()
+func (in *intake) strike(m *mortal) {
+	in.lock()
+	defer in.mu.Unlock()
+	if m.slot == 0 {
+		return
+	}
+	end := len(in.mortals) - 1
+	last := in.mortals[end]
+	in.mortals[m.slot-1], last.slot = last, m.slot
+	in.mortals[end] = nil
+	in.mortals = in.mortals[:end]
+	m.slot = 0
 }
 
 // kill ends the ctx of all calls that run and will run.
 func (in *intake) kill() {
 	in.killed.Store(true)
 	in.mu.Lock()
-	cancels := slices.Collect(maps.Values(in.cancels))
+	mortals := slices.Clone(in.mortals)
 	in.mu.Unlock()
-	for _, cancel := range cancels {
-		cancel(ErrShutdown)
+	for _, m := range mortals {
+		m.kill(ErrShutdown)
 	}
 }
 

@@ -29,6 +29,9 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 	workers := ex.Workers()
 	b := &bulk[In, Out]{fn: fn, in: in, out: make([]Out, len(in)), chunk: o.chunk, width: max(1, workers)}
 	b.runners = b.few[:0]
+	if e, ok := ex.(*ThreadPoolExecutor); ok && e != nil && ctx.Err() == nil {
+		b.pool, b.route = e, route{ctx: ctx, done: ctx.Done(), intake: &e.intake, isLasting: ctx == context.Background()}
+	}
 	b.stopAt.Store(math.MaxInt64)
 	forever := ctx // runners write to out until they have ended
 	if ctx.Done() != nil {
@@ -44,10 +47,14 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 	} else {
 		b.width = n
 	}
-	for i := 0; i < n; i++ {
+	h, isHere := b.startHere(forever)
+	for i := len(b.runners); i < n; i++ {
 		if b.submit(ctx, ex); i == 0 && b.remote.Load() {
 			n = 2 * n // the next chunk is there when a worker has made one
 		}
+	}
+	if isHere {
+		h.make(&b.first.call)
 	}
 	out, err := b.wait(forever, ctx, ex)
 	b.fn, b.in, b.out = nil, nil, nil // a queue may hold a runner that was cancelled
@@ -56,11 +63,17 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 
 // bulk is what the runners of a MapSlice share.
 type bulk[In, Out any] struct {
-	fn      Func[In, Out]
-	in      []In
-	out     []Out
-	chunk   int // 0: guided
-	width   int // runners that run at once
+	// What is read for each element is apart from next and made, which are written
+	// for each chunk.
+	fn     Func[In, Out]
+	in     []In
+	out    []Out
+	stopAt atomic.Int64 // elements from here on do not start
+	chunk  int          // 0: guided
+	width  int          // runners that run at once
+
+	pool    *ThreadPoolExecutor // of the runners, if they run in one
+	route   route               // of the runners, if they run in one
 	runners []*bulkRunner[In, Out]
 	few     [2]*bulkRunner[In, Out] // the memory of runners, if there are no more
 	first   bulkRunner[In, Out]     // the first of them
@@ -68,9 +81,8 @@ type bulk[In, Out any] struct {
 	remote  atomic.Bool             // the runners run in other processes, one chunk each
 	began   time.Time               // when the first chunk for one was formed
 
-	next   atomic.Int64 // the first element that no runner has taken
-	made   atomic.Int64 // elements that have returned without an error
-	stopAt atomic.Int64 // elements from here on do not start
+	next atomic.Int64 // the first element that no runner has taken
+	made atomic.Int64 // elements that have returned without an error
 
 	mu   sync.Mutex // guards err, back and, when one has been submitted, the list of runners, and is held to change stopAt
 	err  error      // of the element stopAt
@@ -83,19 +95,21 @@ type bulkRunner[In, Out any] struct {
 	Future[struct{}]
 	bulk   *bulk[In, Out]
 	lo     atomic.Int64 // where its chunk begins
-	hi     int          // where it ends, if it was sent
+	bound  atomic.Int64 // elements of its chunk from here on do not start
+	at     int          // the element that it makes
+	hi     int          // where its chunk ends, if it was sent
 	isSent bool
 	isOut  atomic.Bool // its executor has it
+	mortal mortal
 }
 
 // add adds a runner.
 func (b *bulk[In, Out]) add() *bulkRunner[In, Out] {
-	if len(b.runners) == 0 { // and nobody looks at them yet
-		b.first.bulk = b
-		b.runners = append(b.runners, &b.first)
-		return &b.first
+	r := &b.first
+	if len(b.runners) > 0 {
+		r = new(bulkRunner[In, Out])
 	}
-	r := &bulkRunner[In, Out]{bulk: b}
+	r.bulk = b
 	b.mu.Lock()
 	b.runners = append(b.runners, r)
 	b.mu.Unlock()
@@ -104,11 +118,38 @@ func (b *bulk[In, Out]) add() *bulkRunner[In, Out] {
 
 func (b *bulk[In, Out]) submit(ctx context.Context, ex Executor) {
 	r := b.add()
-	submit(ctx, ex, r, &r.call, false)
+	if b.pool == nil {
+		submit(ctx, ex, r, &r.call, false)
+	} else {
+		r.call.body = r
+		r.call.route.Store(&b.route)
+		b.pool.execute(ctx, &r.call, true)
+	}
 	r.isOut.Store(true)
 	if b.stopAt.Load() < math.MaxInt64 && b.isLate(r) { // fail has not seen that it is out
 		r.end()
 	}
+}
+
+// startHere starts the first runner on this goroutine, if that may make it: it waits
+// for it with ctx.
+func (b *bulk[In, Out]) startHere(ctx context.Context) (helper, bool) {
+	if b.pool == nil || len(b.in) == 0 {
+		return helper{}, false
+	}
+	h, mayHelp := b.pool.helper(ctx)
+	if !mayHelp {
+		return h, false
+	}
+	r := b.add()
+	r.call.body = r
+	r.call.route.Store(&b.route)
+	if !h.beginNew(&r.call) {
+		b.runners = b.few[:0]
+		return h, false
+	}
+	r.isOut.Store(true)
+	return h, true
 }
 
 // isLate reports whether r runs behind an element that has failed.
@@ -201,7 +242,15 @@ func (b *bulk[In, Out]) isLeft() bool {
 func (b *bulk[In, Out]) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.stopAt.Store(-1)
+	b.stopBefore(-1)
+}
+
+// stopBefore starts no element from i on. b.mu is held.
+func (b *bulk[In, Out]) stopBefore(i int) {
+	b.stopAt.Store(int64(i))
+	for _, r := range b.runners {
+		r.endBefore(i)
+	}
 }
 
 // fail says that element i failed. What comes after it is ended.
@@ -211,7 +260,7 @@ func (b *bulk[In, Out]) fail(i int, err error) {
 	if int64(i) >= b.stopAt.Load() {
 		return
 	}
-	b.stopAt.Store(int64(i))
+	b.stopBefore(i)
 	b.err = err
 	for _, r := range b.runners {
 		if r.isOut.Load() && r.lo.Load() > int64(i) && !r.call.ended() {
@@ -227,15 +276,15 @@ func (r *bulkRunner[In, Out]) end() {
 	}
 }
 
-// take returns the next chunk for r, an empty one if there is none.
-func (b *bulk[In, Out]) take(r *bulkRunner[In, Out]) (lo, hi int) {
+// take returns the next chunk for r, an empty one if there is none. least is how many
+// elements make one worth taking.
+func (b *bulk[In, Out]) take(r *bulkRunner[In, Out], least int64) (lo, hi int) {
 	for {
 		next := b.next.Load()
 		left := int64(len(b.in)) - next
 		n := int64(b.chunk)
 		if n == 0 {
-			// Guided: a quarter of a fair share of what is left.
-			n = max(1, left/int64(4*b.width), b.leastChunk())
+			n = b.guided(left, least)
 		}
 		n = min(n, left)
 		if n <= 0 || next >= b.stopAt.Load() {
@@ -246,6 +295,39 @@ func (b *bulk[In, Out]) take(r *bulkRunner[In, Out]) (lo, hi int) {
 			return int(next), int(next + n)
 		}
 	}
+}
+
+// guided is a quarter of a fair share of what is left, so that the runners end together
+// whatever an element costs. If that is not worth taking, it is more, up to two shares:
+// that elements cost more than those before them can then not take more than twice as
+// long.
+func (b *bulk[In, Out]) guided(left, least int64) int64 {
+	return max(1, left/int64(4*b.width), min(least, 2*left/int64(b.width)), b.leastChunk())
+}
+
+// isAllTaken reports whether no element is left to take.
+func (b *bulk[In, Out]) isAllTaken() bool { return b.next.Load() >= int64(len(b.in)) }
+
+// stopwatch says what is worth taking, by the time that the chunk before took. To look
+// at the clock may cost more than a short chunk, so it does not for the first.
+type stopwatch struct {
+	at time.Duration // since epoch, when the chunk began; 0 for the first
+}
+
+var epoch = time.Now()
+
+// worthTaking is called when a chunk of n elements was made, and returns how many make
+// one that takes half a microsecond. In shorter ones, taking them is what takes time:
+// where runners meet, it costs as much as 30 elements that do next to nothing.
+func (w *stopwatch) worthTaking(n int) int64 {
+	const worth = 500 * time.Nanosecond
+	now := time.Since(epoch)
+	took, isFirst := now-w.at, w.at == 0
+	w.at = now
+	if isFirst || took <= 0 {
+		return 1
+	}
+	return int64(n) * int64(worth) / int64(took)
 }
 
 // leastChunk returns how many elements another process makes in the time that
@@ -260,48 +342,81 @@ func (b *bulk[In, Out]) leastChunk() int64 {
 	return int64(worth) / each
 }
 
-// never says that an executor which cannot tell has not ended what runs.
-var never atomic.Bool
-
 // run makes one chunk after another until none is left or an element fails.
 func (r *bulkRunner[In, Out]) run(ctx context.Context) {
-	b, killed := r.bulk, &never
-	if in := r.call.intake(); in != nil {
-		killed = &in.killed
+	b := r.bulk
+	if in := r.call.intake(); in != nil && len(b.in) > 1 {
+		r.mortal.killer = r
+		in.enroll(&r.mortal)
+		defer in.strike(&r.mortal)
 	}
-	made, lo, i, hi := 0, 0, 0, 0
+	made, lo, hi, returned := 0, 0, 0, true
 	var err error
-	defer func() {
-		b.made.Add(int64(made + i - lo))
-		if i < hi {
-			if err == nil {
-				err = caught(recover())
-			}
+	defer func() { // deferred, because the function may panic or end this goroutine
+		b.made.Add(int64(made + r.at - lo))
+		if !returned {
+			err = caught(recover())
+		}
+		if err != nil {
 			r.call.fail(err)
-			b.fail(i, err)
+			b.fail(r.at, err)
 		}
 	}()
+	least, watch := int64(1), stopwatch{}
 	for {
-		made += i - lo
-		lo, hi = b.take(r)
-		if i = lo; lo == hi {
+		lo, hi = b.take(r, least)
+		r.at = lo
+		if lo == hi {
 			return
 		}
-		in, out, fn := b.in[:hi], b.out[:hi], b.fn
-		for ; i < hi; i++ {
-			if killed.Load() {
-				b.stop()
-			}
-			if int64(i) >= b.stopAt.Load() {
-				hi = i
-				return
-			}
-			value, e := fn(ctx, in[i])
-			if e != nil {
-				err = e
-				return
-			}
-			out[i] = value
+		returned = false
+		err = r.makeChunk(ctx, lo, hi)
+		returned = true
+		if r.at < hi {
+			return
+		}
+		made, r.at = made+hi-lo, lo
+		if b.isAllTaken() {
+			return
+		}
+		if b.chunk == 0 {
+			least = watch.worthTaking(hi - lo)
+		}
+	}
+}
+
+// makeChunk makes elements from lo to hi, one after another, until one fails. r.at is
+// the one that it has come to.
+//
+// There is little in it, and nothing that a deferred function would see: all that a
+// loop with a call in it uses is written to memory and read again for each element.
+func (r *bulkRunner[In, Out]) makeChunk(ctx context.Context, lo, hi int) error {
+	r.bound.Store(int64(hi))
+	r.endBefore(int(r.bulk.stopAt.Load()))
+	fn, in, out := r.bulk.fn, r.bulk.in, r.bulk.out
+	out = out[:len(in)]
+	i := lo
+	for ; int64(i) < r.bound.Load(); i++ {
+		r.at = i
+		value, err := fn(ctx, in[i])
+		if err != nil {
+			return err
+		}
+		out[i] = value
+	}
+	r.at = i
+	return nil
+}
+
+// kill starts no more elements.
+func (r *bulkRunner[In, Out]) kill(error) { r.bulk.stop() }
+
+// endBefore starts no element from i on in the chunk that r makes.
+func (r *bulkRunner[In, Out]) endBefore(i int) {
+	for {
+		bound := r.bound.Load()
+		if bound <= int64(i) || r.bound.CompareAndSwap(bound, int64(i)) {
+			return
 		}
 	}
 }
@@ -321,7 +436,7 @@ func (r *bulkRunner[In, Out]) encode() (parcel, error) {
 	}
 	lo, hi := b.takeBack(r)
 	if lo == hi {
-		lo, hi = b.take(r)
+		lo, hi = b.take(r, 1)
 	}
 	if lo == hi {
 		return parcel{}, errNothingToDo

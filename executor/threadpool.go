@@ -534,14 +534,15 @@ func (e *ThreadPoolExecutor) initialize(ctx context.Context, w *worker) (ok bool
 	e.intake.mu.Lock()
 	e.intake.initializing++
 	e.intake.mu.Unlock()
-	e.intake.enroll(w, cancel)
+	self := mortal{killer: cancelKiller(cancel)}
+	e.intake.enroll(&self)
 	var err error
 	returned := false
 	defer func() { // deferred, because the Initializer may end this goroutine
 		if !returned {
 			err = caught(recover())
 		}
-		e.intake.strike(w)
+		e.intake.strike(&self)
 		e.intake.mu.Lock()
 		e.intake.initializing--
 		e.intake.mu.Unlock()

@@ -104,15 +104,23 @@ func (p *Pool) watch(ctx context.Context, c *executor.Call) error {
 
 // refusal returns why the pool takes no calls, if so.
 func (p *Pool) refusal() error {
+	if err := p.wrong(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed()
+}
+
+// wrong returns why the pool can take no calls, if it was not made as it should be.
+func (p *Pool) wrong() error {
 	switch {
 	case p == nil:
 		return errors.New("pool: nil Pool")
 	case p.ex == nil:
 		return errors.New("pool: this Pool has no executor; Threads, Processes and Over make one that has")
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.closed()
+	return nil
 }
 
 // closed returns the error of a pool that is closed. p.mu is held.
@@ -134,37 +142,53 @@ func (p *Pool) begin(ctx context.Context, doing string, isAwaited bool) (context
 	if ctx == nil {
 		return nil, nil, fmt.Errorf("pool: %s: nil Context", doing)
 	}
-	if err := p.refusal(); err != nil {
+	if err := p.wrong(); err != nil {
 		return nil, nil, err
 	}
-	j := &job{isAwaited: isAwaited}
-	hasEnd := ctx != context.Background()
-	if hasEnd { // not under p.mu: ctx may be anybody's
-		ctx, j.end = context.WithCancelCause(ctx)
+	if ctx == context.Background() {
+		return p.live(isAwaited)
 	}
+	j := &job{isAwaited: isAwaited}
+	ctx, j.end = context.WithCancelCause(ctx) // not under p.mu: ctx may be anybody's
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.closed(); err != nil {
-		if hasEnd {
-			j.end(err)
-		}
+		j.end(err)
 		return nil, nil, err
 	}
-	if hasEnd {
-		if p.jobs == nil {
-			p.jobs = map[*job]struct{}{}
-		}
-		p.jobs[j] = struct{}{}
-	} else {
-		if p.life == nil {
-			p.life, p.endLife = context.WithCancelCause(ctx)
-		}
-		ctx = p.life
+	if p.jobs == nil {
+		p.jobs = map[*job]struct{}{}
 	}
+	p.jobs[j] = struct{}{}
+	p.await(isAwaited)
+	return ctx, j, nil
+}
+
+// live begins a job that has no end but the pool's.
+func (p *Pool) live(isAwaited bool) (context.Context, *job, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.closed(); err != nil {
+		return nil, nil, err
+	}
+	if p.life == nil {
+		p.life, p.endLife = context.WithCancelCause(context.Background())
+	}
+	p.await(isAwaited)
+	if isAwaited {
+		return p.life, awaitedJob, nil
+	}
+	return p.life, otherJob, nil
+}
+
+// The jobs that have no end but the pool's have nothing of their own.
+var awaitedJob, otherJob = &job{isAwaited: true}, &job{}
+
+// await lets Close wait for one job more. p.mu is held.
+func (p *Pool) await(isAwaited bool) {
 	if isAwaited {
 		p.awaited++
 	}
-	return ctx, j, nil
 }
 
 // finish ends a job.
