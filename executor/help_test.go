@@ -593,3 +593,46 @@ func makeAndDrop(ex executor.Executor) weak.Pointer[big] {
 	v, _ := executor.Go(context.Background(), ex, func(context.Context) (*big, error) { return new(big), nil }).Result(context.Background())
 	return weak.Make(v)
 }
+
+// MapSlice begins its first runner here only where a call would be taken.
+func TestMapSliceHelpsNoExecutorThatIsClosed(t *testing.T) {
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 2, WaitersHelp: true}
+	ex.Close()
+	called := false
+	fn := func(context.Context, int) (int, error) { called = true; return 0, nil }
+	got, err := executor.MapSlice(context.Background(), ex, fn, []int{1, 2})
+	if got != nil || !errors.Is(err, executor.ErrShutdown) || called {
+		t.Errorf("MapSlice = %v, %v, function called %v; want nil, ErrShutdown, false", got, err, called)
+	}
+	if s := ex.Stats(); s != (executor.Stats{}) {
+		t.Errorf("Stats = %+v; want none", s)
+	}
+}
+
+// While it waits for room, MapSlice has no place that others could use.
+func TestMapSliceThatWaitsForRoomKeepsNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 3, QueueLimit: 1, WaitersHelp: true}
+		defer ex.Close()
+		gate := make(chan struct{})
+		for range 2 {
+			executor.Go(t.Context(), ex, func(context.Context) (int, error) { <-gate; return 0, nil })
+			synctest.Wait()
+		}
+		defer close(gate)
+		made := make(chan struct{})
+		go func() {
+			executor.MapSlice(t.Context(), ex, double, numbers(10))
+			close(made)
+		}()
+		synctest.Wait()
+		if n := ex.Stats().Succeeded; n == 0 {
+			t.Errorf("no runner has made the elements, and a place was free: %+v", ex.Stats())
+		}
+		select {
+		case <-made:
+		default:
+			t.Error("MapSlice has not returned, and no place is missing")
+		}
+	})
+}
