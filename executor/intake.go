@@ -39,7 +39,7 @@ type intake struct {
 	open    int           // calls taken and not yet ended for everybody
 	waiting map[*Call]int // of those: calls that wait in Shutdown themselves, and how often
 	stats   Stats
-	bell    chan struct{}                   // closed when who waits for the end should look again
+	bell    chan struct{} // closed when who waits for the end should look again
 	mortals []*mortal     // what kill is to end
 
 	initializing int // workers in their Initializer

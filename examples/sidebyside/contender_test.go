@@ -8,7 +8,7 @@ import (
 
 var (
 	allPools = []poolKind{ourPool, ourHelpedPool, pondPool, antsPool, concPool, workerPool, errGroup, goroutines, goAndChannel, channelFutures}
-	allMaps  = []mapKind{ourPoolMap, ourParallelMap, ourHelpedMapSlice, ourHelpedPoolMap, pondMap, antsMap, concMap, plainLoop, chunkedErrgroup, errgroupMap}
+	allMaps  = []mapKind{ourPoolMap, ourParallelMap, ourHelpedMapSlice, ourHelpedPoolMap, pondMap, antsMap, concMap, plainLoop, chunkedErrgroup, chunkedErrgroupIn, errgroupMap}
 )
 
 func TestEachPoolGivesTheRightResults(t *testing.T) {

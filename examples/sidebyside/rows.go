@@ -71,10 +71,10 @@ func goroutineRows(s sizes) []row {
 		pileRow("memory of a call that waits", []poolKind{pondPool, workerPool, goroutines}, workers, itemsOf(s.pile, 0)).
 			withGoal(pondPool.name, 0.25),
 		mapRow("pool.Map, "+count(s.items)+" cheap items", ourPoolMap,
-			[]mapKind{concMap, chunkedErrgroup, plainLoop, errgroupMap, antsMap, pondMap}, workers, 1, million, cheap).
+			[]mapKind{concMap, chunkedErrgroup, chunkedErrgroupIn, plainLoop, errgroupMap, antsMap, pondMap}, workers, 1, million, cheap).
 			withGoal(concMap.name, 0.1).withGoal(chunkedErrgroup.name, 1.1),
 		mapRow("parallel.Map, "+count(s.items)+" cheap items", ourParallelMap,
-			[]mapKind{concMap, chunkedErrgroup, plainLoop}, workers, 1, million, cheap).
+			[]mapKind{concMap, chunkedErrgroup, chunkedErrgroupIn, plainLoop}, workers, 1, million, cheap).
 			withGoal(concMap.name, 0.1).withGoal(chunkedErrgroup.name, 1.1),
 	}
 	for _, small := range []struct {

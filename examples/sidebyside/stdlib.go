@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -149,6 +150,30 @@ var (
 					chunk := out[from:to]
 					for i, x := range items[from:to] {
 						chunk[i] = f.plain(x)
+					}
+					return nil
+				})
+			}
+			err := group.Wait()
+			return out, err
+		})
+	}}
+	// The same with the function that this library calls, whose ctx and error cost
+	// something too.
+	chunkedErrgroupIn = mapKind{"errgroup, chunked, ctx and error", func(workers int) (mapping, error) {
+		return kept(func(items []int64, f function) ([]int64, error) {
+			out := make([]int64, len(items))
+			group, ctx := errgroup.WithContext(context.Background())
+			for w := range workers {
+				from, to := len(items)*w/workers, len(items)*(w+1)/workers
+				group.Go(func() error {
+					chunk := out[from:to]
+					for i, x := range items[from:to] {
+						v, err := f.in(ctx, x)
+						if err != nil {
+							return err
+						}
+						chunk[i] = v
 					}
 					return nil
 				})
