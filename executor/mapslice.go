@@ -20,7 +20,8 @@ import (
 //
 // The elements are handed out in chunks to as many calls as ex has Workers,
 // first long ones, then shorter ones, so that the calls end together, whatever
-// each element costs. ChunkSize sets a fixed length.
+// each element costs; where elements take nanoseconds, chunks are not shorter than
+// half a microsecond. ChunkSize sets a fixed length.
 func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in []In, opts ...MapOption) ([]Out, error) {
 	o := newMapOptions(opts)
 	if err := o.check("MapSlice", ctx, ex, fn == nil); err != nil {
@@ -84,7 +85,7 @@ type bulk[In, Out any] struct {
 	next atomic.Int64 // the first element that no runner has taken
 	made atomic.Int64 // elements that have returned without an error
 
-	mu   sync.Mutex // guards err, back and, when one has been submitted, the list of runners, and is held to change stopAt
+	mu   sync.Mutex // guards err, back and the list of runners, and is held to change stopAt
 	err  error      // of the element stopAt
 	back [][2]int   // chunks, or what was left of them, that were taken and not made
 }
@@ -103,7 +104,7 @@ type bulkRunner[In, Out any] struct {
 	mortal mortal
 }
 
-// add adds a runner.
+// add adds a runner, b.first if it is the first.
 func (b *bulk[In, Out]) add() *bulkRunner[In, Out] {
 	r := &b.first
 	if len(b.runners) > 0 {
@@ -121,9 +122,7 @@ func (b *bulk[In, Out]) submit(ctx context.Context, ex Executor) {
 	if b.pool == nil {
 		submit(ctx, ex, r, &r.call, false)
 	} else {
-		r.call.body = r
-		r.call.route.Store(&b.route)
-		b.pool.execute(ctx, &r.call, true)
+		b.pool.execute(ctx, b.routed(r), true)
 	}
 	r.isOut.Store(true)
 	if b.stopAt.Load() < math.MaxInt64 && b.isLate(r) { // fail has not seen that it is out
@@ -141,15 +140,20 @@ func (b *bulk[In, Out]) startHere(ctx context.Context) (helper, bool) {
 	if !mayHelp {
 		return h, false
 	}
-	r := b.add()
-	r.call.body = r
-	r.call.route.Store(&b.route)
-	if !h.beginNew(&r.call) {
-		b.runners = b.few[:0]
+	b.first.bulk = b
+	if !h.beginNew(b.routed(&b.first)) {
 		return h, false
 	}
-	r.isOut.Store(true)
+	b.add()
+	b.first.isOut.Store(true)
 	return h, true
+}
+
+// routed returns the call of r, as one that goes to the pool.
+func (b *bulk[In, Out]) routed(r *bulkRunner[In, Out]) *Call {
+	r.call.body = r
+	r.call.route.Store(&b.route)
+	return &r.call
 }
 
 // isLate reports whether r runs behind an element that has failed.
