@@ -78,7 +78,6 @@ func TestOnlyWhatRunsIsKeptForShutdown(t *testing.T) {
 	double := func(_ context.Context, i int) (int, error) { return 2 * i, nil }
 	for _, helps := range []bool{false, true} {
 		e := &ThreadPoolExecutor{MaxWorkers: 2, WaitersHelp: helps}
-		defer e.Close()
 		if _, err := MapSlice(t.Context(), e, double, make([]int, 100)); err != nil {
 			t.Fatal(err)
 		}
@@ -86,6 +85,7 @@ func TestOnlyWhatRunsIsKeptForShutdown(t *testing.T) {
 		if _, err := f.Result(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		e.Close() // a call is forgotten after those are awake who wait for it
 		e.intake.mu.Lock()
 		if n := len(e.intake.mortals); n != 0 {
 			t.Errorf("WaitersHelp %v: %d are kept; want 0", helps, n)
