@@ -250,8 +250,8 @@ func (b *bulk[In, Out]) stop() {
 }
 
 // stopBefore starts no element from i on. b.mu is held.
-func (b *bulk[In, Out]) stopBefore(i int) {
-	b.stopAt.Store(int64(i))
+func (b *bulk[In, Out]) stopBefore(i int64) {
+	b.stopAt.Store(i)
 	for _, r := range b.runners {
 		r.endBefore(i)
 	}
@@ -264,7 +264,7 @@ func (b *bulk[In, Out]) fail(i int, err error) {
 	if int64(i) >= b.stopAt.Load() {
 		return
 	}
-	b.stopBefore(i)
+	b.stopBefore(int64(i))
 	b.err = err
 	for _, r := range b.runners {
 		if r.isOut.Load() && r.lo.Load() > int64(i) && !r.call.ended() {
@@ -396,7 +396,7 @@ func (r *bulkRunner[In, Out]) run(ctx context.Context) {
 // loop with a call in it uses is written to memory and read again for each element.
 func (r *bulkRunner[In, Out]) makeChunk(ctx context.Context, lo, hi int) error {
 	r.bound.Store(int64(hi))
-	r.endBefore(int(r.bulk.stopAt.Load()))
+	r.endBefore(r.bulk.stopAt.Load())
 	fn, in, out := r.bulk.fn, r.bulk.in, r.bulk.out
 	out = out[:len(in)]
 	i := lo
@@ -416,10 +416,10 @@ func (r *bulkRunner[In, Out]) makeChunk(ctx context.Context, lo, hi int) error {
 func (r *bulkRunner[In, Out]) kill(error) { r.bulk.stop() }
 
 // endBefore starts no element from i on in the chunk that r makes.
-func (r *bulkRunner[In, Out]) endBefore(i int) {
+func (r *bulkRunner[In, Out]) endBefore(i int64) {
 	for {
 		bound := r.bound.Load()
-		if bound <= int64(i) || r.bound.CompareAndSwap(bound, int64(i)) {
+		if bound <= i || r.bound.CompareAndSwap(bound, i) {
 			return
 		}
 	}
