@@ -21,12 +21,12 @@ func (c *Call) help(ctx context.Context) bool {
 	if !mayHelp || !h.begin(c) {
 		return false
 	}
-	h.make(c)
+	h.run(c)
 	return true
 }
 
-// make makes c, which has begun here.
-func (h *helper) make(c *Call) {
+// run makes c, which has begun here.
+func (h *helper) run(c *Call) {
 	defer h.end(c) // deferred, because the function may end this goroutine
 	pprof.SetGoroutineLabels(h.pool.intake.labels)
 	c.run()
