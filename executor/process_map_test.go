@@ -280,17 +280,20 @@ func TestEndOfCtxEndsAMapOnProcesses(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	go func() {
+	endInItem2 := func() {
 		for !logHas(dir+"/log", 2) && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
 		cancel(errors.New("enough"))
-	}()
+	}
 	var got []string
 	var last error
 	for n, err := range executor.Map(ctx, ex, mapMake, slices.Values(items)) {
 		if last = err; err == nil {
 			got = append(got, fmt.Sprint(n))
+		}
+		if len(got) == 2 { // not before: item 2 may run while the result of item 1 is on its way
+			go endInItem2()
 		}
 	}
 	if !slices.Equal(got, []string{"0", "10"}) || !errors.Is(last, context.Canceled) || !strings.Contains(last.Error(), "enough") {
