@@ -258,7 +258,9 @@ func (l *link) giveBack(d wire.Data) {
 
 // bury ends the process, if it has not ended, and says how it died.
 func (l *link) bury() *WorkerDiedError {
-	if l.proc == nil {
+	if l.proc == nil { // it was not started
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		return &WorkerDiedError{ExitCode: -1, reason: l.reason}
 	}
 	kill := time.AfterFunc(stacksTime, func() { _ = l.proc.Kill() }) // it has closed its end, but who knows
