@@ -29,7 +29,12 @@ type body interface {
 	name() string            // of the function
 
 	encode() (parcel, error) // the call for another process
-	complete(result)         // keeps what came back from there, or why not
+	// complete keeps what came back from there, of a chunk for n items that it sent,
+	// from one on, or for allItems. Its error is that of the call.
+	complete(from, n int, r result) error
+	// lose keeps why nothing came back. Its error is that of the call: nil for a chunk,
+	// whose items have their own.
+	lose(from, n int, err error) error
 }
 
 // The states of a call. All past running have ended.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"math"
+	"sync"
 )
 
 // chunk is a call of a function for several items.
@@ -11,6 +12,8 @@ type chunk[In, Out any] struct {
 	Future[chunkResults[Out]] // of as many as there are items, also if the call fails
 	fn                        Func[In, Out]
 	in                        []In
+	crossed                   []int      // the items that were encoded; nil: all
+	mu                        sync.Mutex // guards value.errs while the items are in other processes
 }
 
 // chunkResults are what came of the items of a chunk. That few fail spares memory for
@@ -75,46 +78,69 @@ func (k *chunk[In, Out]) encode() (parcel, error) {
 		k.value.fail(i, err)
 		return true
 	})
+	if k.value.errs != nil {
+		k.crossed = make([]int, 0, p.n)
+		for i, err := range k.value.errs {
+			if err == nil {
+				k.crossed = append(k.crossed, i)
+			}
+		}
+	}
 	if err == nil && p.n == 0 {
 		err = errNothingToDo
 	}
 	return p, err
 }
 
-func (k *chunk[In, Out]) complete(r result) {
-	if k.value.errs != nil {
-		k.completeRest(r)
-		return
+func (k *chunk[In, Out]) complete(from, n int, r result) error {
+	if n == allItems {
+		n = k.sent()
 	}
-	n, err := decodeMany(k.fn, r, k.value.values, k.value.fail)
-	if err == nil && n < len(k.value.values) {
-		err = errMalformed(k.name())
+	out := k.value.values
+	if k.crossed == nil {
+		out = out[from : from+n]
+	} else { // the items that were sent lie between others
+		out = make([]Out, n)
 	}
-	if err != nil {
-		k.call.fail(err)
-	}
-}
-
-// completeRest is complete for a chunk of which only some items were encoded.
-func (k *chunk[In, Out]) completeRest(r result) {
-	var sent []int
-	for i, err := range k.value.errs {
-		if err == nil {
-			sent = append(sent, i)
+	made, err := decodeMany(k.fn, r, out, func(i int, err error) { k.fail(from+i, err) })
+	if k.crossed != nil {
+		for i, value := range out[:made] {
+			k.value.values[k.crossed[from+i]] = value
 		}
 	}
-	out := make([]Out, len(sent))
-	n, err := decodeMany(k.fn, r, out, func(i int, err error) { k.value.errs[sent[i]] = err })
-	if err == nil && n < len(sent) {
+	if made == n {
+		return nil
+	}
+	if err == nil {
 		err = errMalformed(k.name())
 	}
-	if err != nil {
-		k.call.fail(err)
-		return
+	return k.lose(from+made, n-made, err)
+}
+
+func (k *chunk[In, Out]) lose(from, n int, err error) error {
+	for i := range n {
+		k.fail(from+i, err)
 	}
-	for i, value := range out {
-		k.value.values[sent[i]] = value
+	return nil
+}
+
+// sent returns how many of the items were encoded.
+func (k *chunk[In, Out]) sent() int {
+	if k.crossed != nil {
+		return len(k.crossed)
 	}
+	return len(k.value.values)
+}
+
+// fail keeps the error of an item, by its number among those that were encoded.
+// Several workers may have items of one chunk.
+func (k *chunk[In, Out]) fail(i int, err error) {
+	if k.crossed != nil {
+		i = k.crossed[i]
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.value.fail(i, err)
 }
 
 // chunks returns the items of in, n together.

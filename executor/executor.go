@@ -112,15 +112,14 @@ func (t *task[In, Out]) name() string { return funcName(t.fn) }
 
 func (t *task[In, Out]) encode() (parcel, error) { return encodeOne(t.fn, t.in) }
 
-func (t *task[In, Out]) complete(r result) {
+func (t *task[In, Out]) complete(_, _ int, r result) error {
 	fn, err := find(t.fn)
 	if err == nil {
 		err = fn.decode(r, &t.value)
 	}
-	if err != nil {
-		t.call.fail(err)
-	}
+	return err
 }
+func (t *task[In, Out]) lose(_, _ int, err error) error { return err }
 
 // closure is a task without an argument.
 type closure[Out any] struct {
@@ -142,7 +141,8 @@ func (t *closure[Out]) name() string { return funcName(t.fn) }
 func (t *closure[Out]) encode() (parcel, error) {
 	return parcel{}, fmt.Errorf("%w: Go: %s: a closure runs in this process only; use Submit with a registered function", ErrNotRegistered, funcName(t.fn))
 }
-func (t *closure[Out]) complete(result) {}
+func (t *closure[Out]) complete(_, _ int, _ result) error { return nil }
+func (t *closure[Out]) lose(_, _ int, err error) error    { return err }
 
 // keep keeps what the function of the call returned.
 func (f *Future[T]) keep(value T, err error) {

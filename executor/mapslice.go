@@ -254,8 +254,12 @@ func (b *bulk[In, Out]) fail(i int, err error) {
 	b.stopBefore(int64(i))
 	b.err = err
 	for _, r := range b.runners {
-		if r.isOut.Load() && r.lo.Load() > int64(i) && !r.call.ended() {
+		switch {
+		case !r.isOut.Load() || r.call.ended():
+		case r.lo.Load() > int64(i):
 			go r.end() // the ctx may have callbacks, which b.mu must not wait for
+		case r.isSent && i < r.hi-1:
+			go r.endBehind(i)
 		}
 	}
 }
@@ -467,14 +471,33 @@ func (b *bulk[In, Out]) takeBack(r *bulkRunner[In, Out]) (lo, hi int) {
 	return lo, hi
 }
 
-func (r *bulkRunner[In, Out]) complete(res result) {
-	b, lo, failed := r.bulk, int(r.lo.Load()), 0
-	n, err := decodeMany(b.fn, res, b.out[lo:r.hi], func(i int, err error) {
+func (r *bulkRunner[In, Out]) complete(from, n int, res result) error {
+	b, lo, hi, failed := r.bulk, int(r.lo.Load())+from, r.hi, 0
+	if n != allItems {
+		hi = lo + n
+	}
+	made, err := decodeMany(b.fn, res, b.out[lo:hi], func(i int, err error) {
 		failed++
 		b.fail(lo+i, err)
 	})
-	if err != nil {
-		r.call.fail(err)
+	b.made.Add(int64(made - failed))
+	if err == nil && n != allItems && made < n {
+		err = errMalformed(r.name())
 	}
-	b.made.Add(int64(n - failed))
+	if err != nil {
+		return r.lose(from+made, n, err)
+	}
+	return nil
+}
+
+func (r *bulkRunner[In, Out]) lose(from, _ int, err error) error {
+	r.bulk.fail(int(r.lo.Load())+from, err)
+	return nil
+}
+
+// endBehind ends what other workers make of the chunk behind element i.
+func (r *bulkRunner[In, Out]) endBehind(i int) {
+	if in := r.call.intake(); in != nil && in.processes != nil {
+		in.processes.endBehind(&r.call, i-int(r.lo.Load()))
+	}
 }

@@ -28,14 +28,14 @@ func SentAndWaiting(e *ProcessPoolExecutor) (most, sent, waiting int) {
 // and all calls come to an end.
 func TestSupervisorSendsOneByOne(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &procWorld{t: rt, now: time.Unix(1000, 0)}
+		w := &procWorld{t: rt, now: time.Unix(1000, 0), sent: make(map[*job]*procJob)}
 		w.sup = &supervisor{
 			max:      rapid.IntRange(1, 4).Draw(rt, "workers"),
 			starters: rapid.IntRange(1, 4).Draw(rt, "starters"),
 			perChild: rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(rt, "per child"),
 			retries:  rapid.SampledFrom([]int{0, 0, 2}).Draw(rt, "retries"),
 			oneByOne: true,
-			takeBack: w.takeBack,
+			page:     w,
 			paces:    make([]pace, len(procFuncs)),
 		}
 		for range rapid.IntRange(1, 200).Draw(rt, "steps") {
@@ -43,8 +43,8 @@ func TestSupervisorSendsOneByOne(t *testing.T) {
 			case 0, 1, 2, 3:
 				w.submit()
 			case 4:
-				if len(w.jobs) > 0 {
-					w.cancel(rapid.SampledFrom(w.jobs).Draw(rt, "job"))
+				if len(w.calls) > 0 {
+					w.cancel(rapid.SampledFrom(w.calls).Draw(rt, "call"))
 				}
 			case 5:
 				if len(w.workers) > 0 {
@@ -68,11 +68,7 @@ func TestSupervisorSendsOneByOne(t *testing.T) {
 				rt.Fatalf("it does not come to an end: %s", w.describe())
 			}
 		}
-		for _, j := range w.jobs {
-			if j.ends != 1 {
-				rt.Errorf("call %d has ended %d times; it was started %d times: %s", j.serial, j.ends, j.starts, w.describe())
-			}
-		}
+		w.mustHaveEnded()
 		if len(w.workers) > 0 || w.sup.waiting() != 0 {
 			rt.Errorf("when all is done: %s", w.describe())
 		}

@@ -106,7 +106,6 @@ type ProcessPoolExecutor struct {
 
 	sup         *supervisor // nil before the first call
 	initializer string      // its registered name
-	serial      uint64      // of the last call
 	room        room
 	broken      error
 	timer       *time.Timer // will call tick, at wake
@@ -123,7 +122,7 @@ func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 		c.Reject(errNilExecutor("ProcessPoolExecutor"))
 		return
 	}
-	j := &job{body: c.body, call: c}
+	r := newRequest(c.body, c)
 	e.intake.mu.Lock()
 	err := e.refusal()
 	e.intake.mu.Unlock()
@@ -131,20 +130,13 @@ func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 		c.Reject(err)
 		return
 	}
-	j.deadline, _ = ctx.Deadline()
-	hasReturned := false
-	defer func() {
-		if !hasReturned { // a marshaler has ended this goroutine
-			c.Complete(nil, ErrGoexit)
-		}
-	}()
-	j.parcel, err = c.body.encode()
-	hasReturned = true
-	if err == nil && len(j.parcel.data) > wire.MaxFrame-1024 {
-		err = fmt.Errorf("executor: the argument of %s has %d bytes; the limit is %d", j.parcel.fn.about().name, len(j.parcel.data), wire.MaxFrame-1024)
+	r.deadline, _ = ctx.Deadline()
+	r.parcel, err = c.body.encode()
+	if err == nil && len(r.parcel.data) > wire.MaxFrame-1024 {
+		err = fmt.Errorf("executor: the argument of %s has %d bytes; the limit is %d", r.parcel.fn.about().name, len(r.parcel.data), wire.MaxFrame-1024)
 	}
 	switch {
-	case errors.Is(err, ErrNotRegistered):
+	case err != nil && err != errNothingToDo && r.parcel.fn == nil: // of the function: the next is no better
 		c.Reject(err)
 		return
 	case err != nil: // of this argument: the next may be better
@@ -162,10 +154,8 @@ func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 		e.intake.mu.Unlock()
 		return
 	}
-	c.body = j
-	e.serial++
-	j.serial = e.serial
-	e.sup.submit(j)
+	c.body = r
+	e.sup.submit(r)
 	mail := e.schedule()
 	s := e.room.block(c, e.sup.waiting())
 	e.intake.mu.Unlock()
@@ -215,7 +205,7 @@ func (e *ProcessPoolExecutor) open() error {
 		}
 		e.initializer = name
 	}
-	e.sup = &supervisor{max: e.Workers(), starters: 2 * runtime.GOMAXPROCS(0), perChild: e.MaxTasksPerChild, retries: e.Retries, oneByOne: e.NoPrefetch, takeBack: takeBack, paces: make([]pace, len(registry.sorted))}
+	e.sup = &supervisor{max: e.Workers(), starters: 2 * runtime.GOMAXPROCS(0), perChild: e.MaxTasksPerChild, retries: e.Retries, oneByOne: e.NoPrefetch, page: slotPage{}, paces: make([]pace, len(registry.sorted))}
 	e.room.limit = e.QueueLimit
 	e.stdout.to, e.stderr.to = e.Stdout, e.Stderr
 	if e.Stdout == nil {
@@ -334,14 +324,40 @@ func (e *ProcessPoolExecutor) start(ch *child) {
 
 // send sends a call to a worker. intake.mu is held.
 func (e *ProcessPoolExecutor) send(l *link, j *job) {
-	o := outgoing{data: j.parcel.data, job: wire.Call{
-		Slot: uint32(j.slot), Serial: j.serial, Func: j.parcel.fn.about().index, Items: uint32(j.parcel.n), Stops: j.parcel.stops, Attempt: uint32(j.attempts),
+	o := outgoing{data: j.data(), job: wire.Call{
+		Slot: uint32(j.slot), Serial: j.serial, Func: j.parcel.fn.about().index, Stops: j.parcel.stops, Attempt: uint32(j.attempts),
 	}}
+	if j.isChunk() {
+		o.job.Items = uint32(j.items())
+	}
 	o.deadline, o.job.HasTimeout = j.deadline, !j.deadline.IsZero()
-	if l.proc.Shared != nil {
-		l.proc.Shared.Slots[j.slot].Store(sentWord(j.serial))
+	if shared := l.proc.Shared; shared != nil {
+		setRange(&shared.Ranges[j.slot], j.items())
+		shared.Slots[j.slot].Store(sentWord(j.serial))
 	}
 	l.enqueue(o)
+}
+
+// data returns the encoded argument of a job, or those of its items.
+func (j *job) data() []byte {
+	if j.items() >= j.parcel.n {
+		return j.parcel.data
+	}
+	size := j.parcel.fn.about().size
+	from := cutItems(j.parcel.data, j.lo, size)
+	rest := cutItems(from, j.items(), size)
+	return from[: len(from)-len(rest) : len(from)-len(rest)]
+}
+
+// cutItems takes the first n items off encoded ones.
+func cutItems(data []byte, n, size int) []byte {
+	if size > 0 {
+		return data[n*size:]
+	}
+	for range n {
+		_, data, _ = wire.CutItem(data, 0) // they are our own
+	}
+	return data
 }
 
 // dismiss tells a worker to go. intake.mu is held.
@@ -389,12 +405,13 @@ func (e *ProcessPoolExecutor) hasFailed(ch *child, err error) {
 	e.intake.mu.Unlock()
 	mail.flush()
 	if err != nil {
-		e.empty(func(c *Call) { e.intake.refuse(c, err) })
+		e.empty(func(c *Call) { e.intake.refuse(c, err) }, err)
 	}
 }
 
 // died is called when a worker that was ready has ended.
 func (e *ProcessPoolExecutor) died(ch *child, obituary *WorkerDiedError) {
+	e.salvage(ch.link)
 	e.intake.mu.Lock()
 	if ch.state != retiring {
 		e.intake.stats.Restarts++
@@ -409,8 +426,25 @@ func (e *ProcessPoolExecutor) died(ch *child, obituary *WorkerDiedError) {
 		if j.reason != nil {
 			err.reason = j.reason
 		}
-		j.call.fail(&err)
-		e.finish(j)
+		e.lose(j, &err)
+	}
+	e.endAsked()
+}
+
+// salvage completes the items that a worker had ended before it died, and of which no
+// result came.
+func (e *ProcessPoolExecutor) salvage(l *link) {
+	e.intake.mu.Lock()
+	jobs := slices.Clone(l.child.jobs)
+	e.intake.mu.Unlock()
+	for _, j := range jobs {
+		if m, data, ok := l.salvage(j); ok {
+			e.intake.mu.Lock()
+			j.note(reportOf(m))
+			j.settle()
+			e.intake.mu.Unlock()
+			e.complete(l, j, m, slices.Clone(data))
+		}
 	}
 }
 
@@ -434,7 +468,7 @@ func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
 	jobs := make([]*job, 0, len(batch))
 	e.intake.mu.Lock()
 	for _, m := range batch {
-		j := e.sup.ended(l.child, int(m.Slot), m.Serial, m.Spent, now)
+		j := e.sup.ended(l.child, reportOf(m), now)
 		if j == nil {
 			break
 		}
@@ -448,53 +482,74 @@ func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
 		data, ok := l.data(batch[i].Data)
 		if !ok {
 			sane = false
-			j.call.fail(errMalformed(j.parcel.fn.about().name))
-			e.finish(j)
-			continue
+			batch[i].Kind = byte(lost)
 		}
-		e.complete(l, j, result{resultKind(batch[i].Kind), data}, batch[i].Data)
+		e.complete(l, j, batch[i], data)
 	}
 	return sane
 }
 
-// complete ends a call with what came of it. Code of the user's, in a type's
+func reportOf(m wire.Result) report {
+	return report{slot: int(m.Slot), serial: m.Serial, from: int(m.From), items: int(m.Items), more: m.More, spent: m.Spent}
+}
+
+// complete keeps what came of a job, or of items of it. Code of the user's, in a type's
 // own unmarshaler, does not run on this goroutine, which reads from a worker. The
-// memory of r is used again when complete has returned.
-func (e *ProcessPoolExecutor) complete(l *link, j *job, r result, d wire.Data) {
+// memory of data is used again when complete has returned.
+func (e *ProcessPoolExecutor) complete(l *link, j *job, m wire.Result, data []byte) {
 	if !j.parcel.fn.about().plain {
-		r.data = slices.Clone(r.data)
-		l.giveBack(d)
-		go func() {
-			defer e.finish(j)
-			j.completeSafely(r)
-		}()
+		data = slices.Clone(data)
+		l.giveBack(m.Data)
+		go e.keep(j, m, data)
 		return
 	}
-	j.complete(r)
-	l.giveBack(d)
-	e.finish(j)
+	e.keep(j, m, data)
+	l.giveBack(m.Data)
 }
 
-// completeSafely is complete for a type whose unmarshaler may end its goroutine.
-func (j *job) completeSafely(r result) {
-	hasReturned := false
-	defer func() {
-		if !hasReturned {
-			j.call.fail(caught(recover()))
-		}
-	}()
-	j.complete(r)
-	hasReturned = true
+// keep is complete on any goroutine.
+func (e *ProcessPoolExecutor) keep(j *job, m wire.Result, data []byte) {
+	over := int(m.Items)
+	if !m.More { // of what is behind, nothing will be known: the chunk was to stop
+		over = j.items() - int(m.From) + 1
+	}
+	var err error
+	if m.Items > 0 || !j.isChunk() {
+		err = j.body.complete(j.lo+int(m.From), int(m.Items), result{resultKind(m.Kind), data})
+	}
+	e.finish(j.request, over, err)
 }
 
-// finish ends a call whose result is kept.
-func (e *ProcessPoolExecutor) finish(j *job) {
-	c := j.call
-	if j.grace != nil {
-		j.grace.Stop()
+// lose ends a job, and the items of it that are not known with an error.
+func (e *ProcessPoolExecutor) lose(j *job, err error) {
+	n := j.items() - j.known
+	if n > 0 {
+		err = j.body.lose(j.lo+j.known, n, err)
+	} else {
+		err = nil
+	}
+	e.finish(j.request, n+1, err)
+}
+
+// finish says that so many items and jobs of a call are over, and ends it if these were
+// the last.
+func (e *ProcessPoolExecutor) finish(r *request, over int, err error) {
+	c := r.call
+	e.intake.mu.Lock()
+	if r.err == nil {
+		r.err = err
+	}
+	if r.left -= over; r.left > 0 {
+		e.intake.mu.Unlock()
+		return
+	}
+	e.intake.mu.Unlock()
+	if r.err != nil {
+		c.fail(r.err)
 	}
 	c.body.forget()
 	e.intake.mu.Lock()
+	r.stopGraces()
 	e.intake.count(c.failure())
 	e.intake.left(c)
 	c.state.Store(finished)
@@ -505,18 +560,18 @@ func (e *ProcessPoolExecutor) finish(j *job) {
 	c.wake()
 }
 
-// forget gives back what the job holds.
-func (j *job) forget() {
-	j.body.forget()
-	j.parcel.data = nil
+// forget gives back what the request holds.
+func (r *request) forget() {
+	r.body.forget()
+	r.parcel.data = nil
 }
 
 // withdraw moves a call that has not started to state, and reports whether it
 // did. The worker that it was sent to may be free then.
 func (e *ProcessPoolExecutor) withdraw(c *Call, state uint32) bool {
 	e.intake.mu.Lock()
-	j, ok := c.body.(*job)
-	if !ok || !e.sup.withdraw(j, state) {
+	r, ok := c.body.(*request)
+	if !ok || !e.sup.withdraw(r, state) {
 		e.intake.mu.Unlock()
 		return false
 	}
@@ -537,19 +592,103 @@ func (e *ProcessPoolExecutor) interrupt(c *Call, reason error) bool {
 	isKnown := hasDeadline && errors.Is(c.ctx().Err(), context.DeadlineExceeded) // to the worker, too
 	e.intake.mu.Lock()
 	defer e.intake.mu.Unlock()
-	j, ok := c.body.(*job)
-	if !ok || j.child == nil || j.reason != nil {
-		return !ok || c.state.Load() != pending
+	r, ok := c.body.(*request)
+	if !ok || r.reason != nil {
+		return true
 	}
-	c.state.CompareAndSwap(pending, running)
-	j.reason = reason
-	l := j.child.link
+	jobs := r.jobs()
+	if !r.isBegun && (len(jobs) == 0 || jobs[0].child == nil) {
+		return c.state.Load() != pending
+	}
+	r.settle()
+	r.reason = reason
+	for _, j := range jobs {
+		e.ask(j, cause, isKnown)
+	}
+	if r.isChunk() {
+		go e.endAsked()
+	}
+	return true
+}
+
+// ask asks a job to stop. What its worker has not begun is taken back, for endAsked.
+// intake.mu is held.
+func (e *ProcessPoolExecutor) ask(j *job, cause string, isKnown bool) {
+	if j.isAsked {
+		return
+	}
+	j.isAsked = true
+	ch := j.child
+	switch {
+	case ch == nil:
+		e.sup.unqueue(j)
+		e.sup.putBack(j)
+		return
+	case j.isChunk() && e.sup.recall(j):
+		e.sup.putBack(j)
+		return
+	case j.isChunk() && ch.shares && !j.parcel.stops:
+		e.sup.split(j, max(1, e.sup.page.begun(j)))
+	}
+	l := ch.link
 	if !isKnown {
 		l.enqueue(outgoing{kind: outCancel, cause: cause, job: wire.Call{Slot: uint32(j.slot), Serial: j.serial}})
 		go l.flush(false)
 	}
+	reason := j.reason
 	j.grace = time.AfterFunc(e.grace(), func() { e.endHanging(j, l, reason) })
-	return true
+}
+
+// endAsked ends the parts of chunks that were asked to stop and have not begun.
+func (e *ProcessPoolExecutor) endAsked() {
+	e.intake.mu.Lock()
+	asked := e.sup.asked
+	e.sup.asked = nil
+	for _, j := range asked {
+		j.drop()
+	}
+	mail := e.schedule()
+	e.intake.mu.Unlock()
+	mail.flush()
+	for _, j := range asked {
+		e.lose(j, j.call.withdrawal())
+	}
+}
+
+// withdrawal is the error of what does not start because its call was asked to stop.
+func (c *Call) withdrawal() error {
+	if ctx := c.ctx(); ctx.Err() != nil {
+		return endedBy(ctx, ErrCancelled, "")
+	}
+	return ErrCancelled
+}
+
+// endBehind ends what is made of a chunk behind an item that has failed, by other
+// workers than the one that made that.
+func (e *ProcessPoolExecutor) endBehind(c *Call, item int) {
+	cause := string(failure(ErrCancelled, "").data)
+	e.intake.mu.Lock()
+	r, ok := c.body.(*request)
+	if !ok || r.parts == nil {
+		e.intake.mu.Unlock()
+		return
+	}
+	for _, j := range slices.Clone(r.parts) {
+		if j.lo > item {
+			e.ask(j, cause, false)
+		}
+	}
+	e.intake.mu.Unlock()
+	e.endAsked()
+}
+
+// stopGraces stops the timers that would end workers. intake.mu is held.
+func (r *request) stopGraces() {
+	for _, j := range append(r.parts, &r.whole) {
+		if j.grace != nil {
+			j.grace.Stop()
+		}
+	}
 }
 
 // endHanging ends the worker of a call that did not return in time.
@@ -568,9 +707,12 @@ func (e *ProcessPoolExecutor) endHanging(j *job, l *link, reason error) {
 func (e *ProcessPoolExecutor) isRunning(c *Call) bool {
 	e.intake.mu.Lock()
 	defer e.intake.mu.Unlock()
-	j, ok := c.body.(*job)
-	return ok && j.hasStarted()
+	r, ok := c.body.(*request)
+	return ok && r.hasStarted()
 }
+
+// hasStarted reports whether a worker has started the call, or some of its items.
+func (r *request) hasStarted() bool { return r.isBegun || r.whole.hasStarted() }
 
 func (j *job) hasStarted() bool {
 	if j.child == nil {
@@ -599,8 +741,9 @@ func (e *ProcessPoolExecutor) watchMemory() {
 	}
 }
 
-// empty ends all calls that have not started.
-func (e *ProcessPoolExecutor) empty(end func(*Call)) {
+// empty ends all calls that have not started, and the parts of others that have not:
+// those with err.
+func (e *ProcessPoolExecutor) empty(end func(*Call), err error) {
 	e.intake.mu.Lock()
 	if e.sup == nil {
 		e.intake.mu.Unlock()
@@ -610,13 +753,22 @@ func (e *ProcessPoolExecutor) empty(end func(*Call)) {
 		e.sup.takeFrom(ch, 0)
 	}
 	var calls []*Call
+	var parts []*job
 	for j := e.sup.next(); j != nil; j = e.sup.next() {
 		j.wasSent = true // it is not in the queue any more
-		calls = append(calls, j.call)
+		if j.isBegun {
+			j.drop()
+			parts = append(parts, j)
+		} else {
+			calls = append(calls, j.call)
+		}
 	}
 	e.intake.mu.Unlock()
 	for _, c := range calls {
 		end(c)
+	}
+	for _, j := range parts {
+		e.lose(j, err)
 	}
 	e.tick()
 }
@@ -627,10 +779,15 @@ func (e *ProcessPoolExecutor) Stats() Stats {
 	defer e.intake.mu.Unlock()
 	s := e.intake.stats
 	if e.sup != nil {
-		s.Queued = e.sup.waiting()
+		s.Queued = e.sup.queue.live()
+		for _, j := range e.sup.again {
+			if !j.request.hasStarted() {
+				s.Queued++
+			}
+		}
 		for _, ch := range e.sup.children {
 			for _, j := range ch.jobs {
-				if !j.hasStarted() {
+				if !j.request.hasStarted() {
 					s.Queued++
 				}
 			}
@@ -668,7 +825,7 @@ func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
 	e.intake.turnAway(blocked)
 	err := e.intake.shutdown(ctx, func() {
 		e.tryNoMore()
-		e.empty(func(c *Call) { c.drop(cancelled) })
+		e.empty(func(c *Call) { c.drop(cancelled) }, ErrCancelled)
 		e.endAll(endedBy(ctx, ErrShutdown, ""))
 	})
 	if err == nil {
@@ -762,7 +919,20 @@ func sentWord(serial uint64) uint32    { return uint32(serial)<<2 | wordSent }
 func startedWord(serial uint64) uint32 { return uint32(serial)<<2 | wordStarted }
 func takenWord(serial uint64) uint32   { return uint32(serial)<<2 | wordTaken }
 
-// takeBack takes a call back from a worker, unless it has started there.
-func takeBack(j *job) bool {
+// slotPage is the page of the supervisor: each worker has its own.
+type slotPage struct{}
+
+func (slotPage) takeBack(j *job) bool {
 	return j.child.link.proc.Shared.Slots[j.slot].CompareAndSwap(sentWord(j.serial), takenWord(j.serial))
+}
+
+func (slotPage) begun(j *job) int {
+	if !j.hasStarted() {
+		return 0
+	}
+	return begunOf(&j.child.link.proc.Shared.Ranges[j.slot])
+}
+
+func (slotPage) cut(j *job, at int) bool {
+	return j.hasStarted() && cutRange(&j.child.link.proc.Shared.Ranges[j.slot], at)
 }

@@ -137,9 +137,12 @@ type functions struct {
 
 // function is a registered function, its types erased.
 type function interface {
-	// call makes a call, or a chunk of n calls in turn, and leaves what came of
-	// it in r, also if it ends its goroutine.
+	// call makes a call, and leaves what came of it in r, also if it ends its
+	// goroutine.
 	call(ctx context.Context, p parcel, r *result)
+	// callItems makes the calls of a chunk in turn, and notes what came of each.
+	callItems(ctx context.Context, p parcel, n *notes)
+	makesInPlace() bool
 	about() *about
 }
 
@@ -150,6 +153,7 @@ type about struct {
 	types  string // describes the argument and the result
 	source string // where the function stands
 	plain  bool   // no code of the user's encodes or decodes
+	size   int    // of each encoded argument, 0 if they differ
 }
 
 // registered is a function with its types.
@@ -181,7 +185,7 @@ func register[In, Out any](doing, name string, fn Func[In, Out]) {
 	if err != nil {
 		panic(fmt.Sprintf("executor: %s: %v", doing, err))
 	}
-	r.about_ = about{name: name, types: r.in.Describe() + " -> " + r.out.Describe(), source: source(fn), plain: r.in.Plain() && r.out.Plain()}
+	r.about_ = about{name: name, types: r.in.Describe() + " -> " + r.out.Describe(), source: source(fn), plain: r.in.Plain() && r.out.Plain(), size: r.in.Size()}
 	registry.add(doing, pc(fn), r)
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync/atomic"
 
 	"github.com/gofutures/futures/executor/internal/codec"
 	"github.com/gofutures/futures/executor/internal/wire"
@@ -89,29 +88,26 @@ func (c *Call) Complete(data []byte, err error) {
 	if !c.state.CompareAndSwap(running, settling) {
 		return
 	}
-	hasReturned := false
-	defer func() {
-		if !hasReturned { // an unmarshaler has ended this goroutine
-			c.fail(ErrGoexit)
-		}
-		c.body.forget()
-		c.publish(finished)
-	}()
 	switch {
-	case errors.Is(err, errNothingToDo):
 	case err != nil:
-		c.fail(err)
 	case len(data) == 0:
-		c.fail(errors.New("executor: Call.Complete: empty result"))
+		err = errors.New("executor: Call.Complete: empty result")
 	default:
 		r := result{kind: resultKind(data[0] >> 1), data: data[1:]}
 		if data[0]&1 != 0 {
 			r.data = nil
 		}
-		c.body.complete(r)
+		err = c.body.complete(0, allItems, r)
 	}
-	hasReturned = true
+	if err != nil && err != errNothingToDo {
+		c.fail(err)
+	}
+	c.body.forget()
+	c.publish(finished)
 }
+
+// allItems is how many items a result is about that came whole: all that were made.
+const allItems = -1
 
 // Invoke makes a call that [Call.Encode] encoded in another process, and
 // returns what came of it, for [Call.Complete] there: the result, or the error
@@ -133,20 +129,17 @@ func Invoke(ctx context.Context, name string, data []byte) ([]byte, error) {
 		return nil, errors.New("executor: Invoke: malformed data")
 	}
 	p := parcel{fn: fn, n: int(n), stops: data[0]&stopsAtError != 0}
-	switch rest := data[1+width:]; {
-	case data[0]&nilData != 0:
-	case n > 0:
-		p.data = slices.Clone(rest) // is written to
-	default:
-		p.data = rest
+	if data[0]&nilData == 0 {
+		p.data = data[1+width:]
 	}
 	var r result
-	done := make(chan struct{})
-	go func() { // the function may end its goroutine
-		defer close(done)
-		fn.call(ctx, p, &r)
-	}()
-	<-done
+	if p.n == 0 {
+		_ = contain(func() { fn.call(ctx, p, &r) }) // what it says is in r
+	} else {
+		made := invoked(p.n)
+		fn.callItems(ctx, p, made)
+		r = result{made.kind, made.bytes}
+	}
 	head := byte(r.kind) << 1
 	if r.data == nil {
 		head |= 1
@@ -155,16 +148,21 @@ func Invoke(ctx context.Context, name string, data []byte) ([]byte, error) {
 }
 
 // encodeOne returns a call of fn as a parcel.
-func encodeOne[In, Out any](fn Func[In, Out], in In) (parcel, error) {
+func encodeOne[In, Out any](fn Func[In, Out], in In) (p parcel, err error) {
 	r, err := find(fn)
 	if err != nil {
 		return parcel{}, err
 	}
-	data, err := encodeValue(r.in, in)
-	if err != nil {
-		return parcel{}, fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err)
+	p.fn = r
+	if r.in.Plain() {
+		p.data, err = encodeValue(r.in, in)
+	} else if ended := contain(func() { p.data, err = encodeValue(r.in, in) }); ended != nil {
+		err = fmt.Errorf("its marshaler: %w", ended)
 	}
-	return parcel{fn: r, data: data}, nil
+	if err != nil {
+		err = fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err)
+	}
+	return p, err
 }
 
 // encodeValue encodes v, without a copy where that is possible.
@@ -189,23 +187,54 @@ func encodeMany[In, Out any](fn Func[In, Out], items []In, limit int, failed fun
 	if numbers, ok := r.in.ViewAll(items); ok {
 		return parcel{fn: r, n: len(items), data: append([]byte(nil), numbers...)}, nil
 	}
-	data := make([]byte, 0, min(max(8, r.in.Size())*len(items), limit))
-	n := 0
-	for i := range items {
-		before := len(data)
-		if data, err = appendItem(data, r.in, &items[i]); err != nil {
-			if failed(i, fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err)) {
-				continue
-			}
-			break
-		}
-		if len(data) > limit && n > 0 {
-			data = data[:before]
-			break
-		}
-		n++
+	e := encoding[In]{codec: r.in, items: items, limit: limit, data: make([]byte, 0, min(max(8, r.in.Size())*len(items), limit))}
+	e.failed = func(err error) (goOn bool) {
+		return failed(e.i, fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err))
 	}
-	return parcel{fn: r, n: n, data: data}, nil
+	e.all()
+	return parcel{fn: r, n: e.n, data: e.data}, nil
+}
+
+// encoding is the items of a chunk as they are encoded.
+type encoding[In any] struct {
+	codec  *codec.Codec[In]
+	items  []In
+	limit  int
+	i      int // the next item
+	data   []byte
+	n      int // items in data
+	failed func(error) (goOn bool)
+}
+
+// all encodes items until one is too much, or has failed and that is the end.
+func (e *encoding[In]) all() {
+	if e.codec.Plain() {
+		e.goOn()
+		return
+	}
+	for isOver := false; !isOver; {
+		ended := contain(e.goOn)
+		if isOver = ended == nil; !isOver {
+			isOver = !e.failed(fmt.Errorf("its marshaler: %w", ended))
+			e.i++
+		}
+	}
+}
+
+func (e *encoding[In]) goOn() {
+	for ; e.i < len(e.items); e.i++ {
+		longer, err := appendItem(e.data, e.codec, &e.items[e.i])
+		switch {
+		case err != nil && e.failed(err):
+		case err != nil:
+			return
+		case len(longer) > e.limit && e.n > 0:
+			return
+		default:
+			e.data = longer
+			e.n++
+		}
+	}
 }
 
 // appendItem appends an item of a chunk: behind its length, unless all items
@@ -221,10 +250,6 @@ func appendItem[T any](b []byte, c *codec.Codec[T], item *T) ([]byte, error) {
 }
 
 func (r *registered[In, Out]) call(ctx context.Context, p parcel, res *result) {
-	if p.n > 0 {
-		r.callMany(ctx, p, res)
-		return
-	}
 	hasReturned := false
 	defer func() {
 		if !hasReturned {
@@ -261,192 +286,48 @@ func (r *registered[In, Out]) encode(value Out, err error) result {
 
 // decode keeps what came of a call of r in value, or returns the error.
 func (r *registered[In, Out]) decode(res result, value *Out) (err error) {
+	if r.out.Plain() {
+		return r.decodePlain(res, value)
+	}
+	if ended := contain(func() { err = r.decodePlain(res, value) }); ended != nil {
+		err = fmt.Errorf("executor: the result of %s: its unmarshaler: %w", r.about_.name, ended)
+	}
+	return err
+}
+
+// decodePlain is decode for a type without code of the user's.
+func (r *registered[In, Out]) decodePlain(res result, value *Out) error {
 	switch res.kind {
 	case returned:
-		if err = r.out.DecodeTo(res.data, value); err != nil {
-			err = fmt.Errorf("executor: the result of %s: %w", r.about_.name, err)
+		if err := r.out.DecodeTo(res.data, value); err != nil {
+			return fmt.Errorf("executor: the result of %s: %w", r.about_.name, err)
 		}
-		return err
+		return nil
 	case wentWrong:
 		return remoteError(res.data)
 	}
 	return errMalformed(r.about_.name)
 }
 
+// contain calls f on a goroutine of its own and waits for it: f calls code of the
+// user's, which may end the goroutine. The error says that it did, or panicked.
+func contain(f func()) error {
+	ended := make(chan error, 1)
+	go func() {
+		hasReturned := false
+		defer func() {
+			if hasReturned {
+				ended <- nil
+			} else {
+				ended <- caught(recover())
+			}
+		}()
+		f()
+		hasReturned = true
+	}()
+	return <-ended
+}
+
 func errMalformed(name string) error {
 	return fmt.Errorf("executor: the result of %s is malformed", name)
-}
-
-// manyCalls is a chunk that is being made.
-type manyCalls[In, Out any] struct {
-	*registered[In, Out]
-	ctx      context.Context
-	stop     bool        // at an error, or at the end of ctx
-	hasEnded atomic.Bool // ctx has; to ask it for each item would take as long as a cheap item
-	in       []In
-	values   []Out // of the items so far, if all have returned one
-	outcomes []byte
-	failed   bool // not all have: outcomes is what came of the items
-}
-
-func (r *registered[In, Out]) callMany(ctx context.Context, p parcel, res *result) {
-	in, err := r.decodeItems(p.n, p.data)
-	if err != nil {
-		*res = failure(fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err), r.about_.source)
-		return
-	}
-	m := manyCalls[In, Out]{registered: r, ctx: ctx, stop: p.stops, in: in, values: codec.Over(r.in, r.out, in)}
-	if m.stop {
-		defer context.AfterFunc(ctx, func() { m.hasEnded.Store(true) })()
-	}
-	// Deferred, because an item may end this goroutine.
-	defer func() { *res = m.result() }()
-	m.callFrom(0)
-}
-
-func (r *registered[In, Out]) decodeItems(n int, data []byte) ([]In, error) {
-	size := r.in.Size()
-	if n > len(data) || size > 0 && n*size != len(data) {
-		return nil, fmt.Errorf("%d bytes cannot be %d items", len(data), n)
-	}
-	if items, ok := r.in.AliasAll(data); ok {
-		return items, nil
-	}
-	items := make([]In, n)
-	i := 0
-	for item, err := range wire.Items(data, n, size) {
-		if err != nil {
-			return nil, err
-		}
-		if err := r.in.DecodeTo(item, &items[i]); err != nil {
-			return nil, fmt.Errorf("item %d of a chunk: %w", i, err)
-		}
-		i++
-	}
-	return items, nil
-}
-
-// callFrom makes the calls from item i on. An item that panics or ends its
-// goroutine has an outcome like any other: the deferred function goes on with
-// the next.
-func (m *manyCalls[In, Out]) callFrom(i int) {
-	defer func() {
-		if i < len(m.in) {
-			m.fail(caught(recover()))
-			if i++; !m.stop {
-				m.callFrom(i)
-			}
-		}
-	}()
-	for i < len(m.in) && !m.hasEnded.Load() {
-		value, err := m.fn(m.ctx, m.in[i])
-		i++
-		switch {
-		case err != nil:
-			m.fail(err)
-			if m.stop {
-				m.in = m.in[:i]
-			}
-		case m.failed:
-			m.add(m.encode(value, nil))
-		default:
-			m.values = append(m.values, value)
-		}
-	}
-	m.in = m.in[:i]
-}
-
-// fail keeps the error of an item.
-func (m *manyCalls[In, Out]) fail(err error) {
-	m.spell()
-	var none Out
-	m.add(m.encode(none, err))
-}
-
-func (m *manyCalls[In, Out]) add(r result) {
-	m.outcomes = wire.AppendOutcome(m.outcomes, byte(r.kind), r.data, r.data == nil)
-}
-
-// spell makes outcomes of the values that are there: not all items have one.
-func (m *manyCalls[In, Out]) spell() {
-	if m.failed {
-		return
-	}
-	m.failed = true
-	for _, value := range m.values {
-		m.add(m.encode(value, nil))
-	}
-	m.values = nil
-}
-
-// result returns what came of the chunk.
-func (m *manyCalls[In, Out]) result() result {
-	if !m.failed {
-		if data, ok := m.encodeValues(); ok {
-			return result{values, data}
-		}
-		m.spell() // one cannot be encoded
-	}
-	return result{outcomes, m.outcomes}
-}
-
-func (m *manyCalls[In, Out]) encodeValues() (data []byte, ok bool) {
-	if data, ok = m.out.ViewAll(m.values); ok {
-		return data, true
-	}
-	data = make([]byte, 0, max(8, m.out.Size())*len(m.values))
-	var err error
-	for i := range m.values {
-		if data, err = appendItem(data, m.out, &m.values[i]); err != nil {
-			return nil, false
-		}
-	}
-	return data, true
-}
-
-// decodeMany decodes what came of a chunk of calls of fn into out, and returns
-// for how many there was something: less than len(out) if the chunk was to stop
-// at an error, or at the end of its ctx. An item that failed is told to failed.
-func decodeMany[In, Out any](fn Func[In, Out], res result, out []Out, failed func(i int, err error)) (n int, err error) {
-	r, err := find(fn)
-	if err != nil {
-		return 0, err
-	}
-	switch res.kind {
-	case lost:
-		return 0, errMalformed(r.about_.name)
-	case wentWrong:
-		return 0, remoteError(res.data)
-	case values:
-		return r.decodeValues(res.data, out, failed)
-	}
-	for o, err := range wire.Outcomes(res.data) {
-		if err != nil || n == len(out) {
-			return n, errMalformed(r.about_.name)
-		}
-		if err := r.decode(result{resultKind(o.Kind), o.Data}, &out[n]); err != nil {
-			failed(n, err)
-		}
-		n++
-	}
-	return n, nil
-}
-
-// decodeValues decodes what the items of a chunk returned, of which none has
-// failed.
-func (r *registered[In, Out]) decodeValues(data []byte, out []Out, failed func(i int, err error)) (n int, err error) {
-	size := r.out.Size()
-	if size > 0 && len(data)%size == 0 && len(data)/size <= len(out) && r.out.DecodeAll(data, out[:len(data)/size]) {
-		return len(data) / size, nil
-	}
-	for item, err := range wire.AllItems(data, size) {
-		if err != nil || n == len(out) {
-			return n, errMalformed(r.about_.name)
-		}
-		if err := r.decode(result{returned, item}, &out[n]); err != nil {
-			failed(n, err)
-		}
-		n++
-	}
-	return n, nil
 }

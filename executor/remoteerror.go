@@ -1,9 +1,11 @@
 package executor
 
 import (
-	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/gofutures/futures/executor/internal/codec"
@@ -53,9 +55,15 @@ var failureCodec = sync.OnceValue(func() *codec.Codec[failureMessage] {
 	return c
 })
 
-// failure encodes an error. Methods of the user's error may do what they like.
+// failure encodes an error. Methods of the user's error may do what they like:
+// panic, end the goroutine, or lead round in a circle. Those that never return are
+// not waited for by anybody but this call.
 func failure(err error, source string) result {
-	data, encErr := failureCodec().Append(nil, describe(err, source, 0))
+	var m failureMessage
+	if ended := contain(func() { m = describe(err, source, 0) }); ended != nil {
+		m = failureMessage{Type: fmt.Sprintf("%T", err), Stack: []byte(source), Message: "executor: a method of the error ended its goroutine with runtime.Goexit"}
+	}
+	data, encErr := failureCodec().Append(nil, m)
 	if encErr != nil {
 		data, _ = failureCodec().Append(nil, failureMessage{Type: "error", Message: "executor: an error that cannot cross: " + encErr.Error()})
 	}
@@ -72,14 +80,60 @@ func describe(err error, source string, depth int) (m failureMessage) {
 		return m
 	}
 	m.Message = safely(err.Error)
-	registry.mu.RLock()
-	defer registry.mu.RUnlock()
-	for _, name := range sortedKeys(registry.sentinels) {
-		if matches(err, registry.sentinels[name]) {
-			m.Sentinels = append(m.Sentinels, name)
+	m.Sentinels = registry.sentinelsIn(err)
+	return m
+}
+
+// sentinelsIn returns the names of the sentinels that errors.Is finds in err.
+func (fs *functions) sentinelsIn(err error) (names []string) {
+	fs.mu.RLock()
+	sentinels := maps.Clone(fs.sentinels) // not under the lock: methods of err may be slow
+	fs.mu.RUnlock()
+	walk(err, func(e error) {
+		for name, sentinel := range sentinels {
+			if matches(e, sentinel) {
+				names = append(names, name)
+				delete(sentinels, name)
+			}
+		}
+	})
+	slices.Sort(names)
+	return names
+}
+
+// mostSteps is how far walk goes. An error that unwraps to itself has no end.
+const mostSteps = 1000
+
+// walk calls visit for err and for all that it wraps, as errors.Is goes, up to a
+// number. A method that panics is where it ends.
+func walk(err error, visit func(error)) {
+	defer func() { _ = recover() }()
+	for left, next := mostSteps, []error{err}; left > 0 && len(next) > 0; left-- {
+		err = next[len(next)-1]
+		next = next[:len(next)-1]
+		if err == nil {
+			continue
+		}
+		visit(err)
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			next = append(next, e.Unwrap())
+		case interface{ Unwrap() []error }:
+			for _, wrapped := range slices.Backward(e.Unwrap()) {
+				next = append(next, wrapped)
+			}
 		}
 	}
-	return m
+}
+
+// matches reports whether err itself, not what it wraps, is the sentinel or says so.
+func matches(err, sentinel error) (is bool) {
+	defer func() { _ = recover() }() // err may have an Is of its own
+	if reflect.TypeOf(sentinel).Comparable() && err == sentinel {
+		return true
+	}
+	e, ok := err.(interface{ Is(error) bool })
+	return ok && e.Is(sentinel)
 }
 
 func describeValue(value any, depth int) (v panicValue) {
@@ -109,11 +163,6 @@ func safely(text func() string) (s string) {
 		}
 	}()
 	return text()
-}
-
-func matches(err, sentinel error) (is bool) {
-	defer func() { _ = recover() }() // err may have an Is of its own
-	return errors.Is(err, sentinel)
 }
 
 // remoteError decodes an error.

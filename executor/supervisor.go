@@ -16,6 +16,11 @@ import (
 // a page of that memory each has a slot, in which the worker marks that it
 // starts the call, or the parent that it takes the call back, whoever comes
 // first. With oneByOne, nothing is sent ahead.
+//
+// A chunk is one call and at first one job. When its worker is busy with it and
+// another worker is idle, the later half of the items that were not begun becomes a
+// job of its own; when its worker dies, so do the items that were not begun, and each
+// that is to be tried again. See journal.go.
 type supervisor struct {
 	max      int  // workers
 	starters int  // workers that start at once
@@ -23,10 +28,13 @@ type supervisor struct {
 	retries  int  // of a call whose worker died
 	oneByOne bool // a worker that has a call is sent no other
 	paces    []pace
-	takeBack func(*job) bool // takes back a call from a worker that shares memory, unless it has started
+	page     page
+
+	serial uint64 // of the last job
 
 	queue    queue  // calls that were not sent
-	again    []*job // calls that come before the queue: they were sent, and did not start or are to start again
+	again    []*job // those that come before the queue: they were sent, and did not start or are to start again
+	asked    []*job // parts of calls that were asked to stop, which do not start any more
 	children []*child
 	closed   bool
 
@@ -35,24 +43,68 @@ type supervisor struct {
 	orders   []order
 }
 
-// job is a call on its way through the worker processes. It is the body of the
+// page is what parent and worker agree on, in memory that they share.
+type page interface {
+	takeBack(*job) bool // takes back a job, unless it has started
+	begun(*job) int     // items of a chunk that have begun
+	cut(*job, int) bool // takes back the items of a chunk from one on, unless one of them has begun
+}
+
+// request is a call on its way through the worker processes. It is the body of the
 // call, in place of the one that was submitted.
-type job struct {
+type request struct {
 	body
 	call     *Call
 	parcel   parcel
-	serial   uint64    // the number of the call in its executor
 	deadline time.Time // of its ctx, zero if there is none
-	attempts int       // how often it was lost with a worker
-	child    *child    // that it was sent to, nil if it is not
-	slot     int
-	wasSent  bool          // it was, or nearly: it is not in the queue
-	reason   error         // why it was asked to stop after it had started; nil if it was not
-	grace    *time.Timer   // that ends its worker if it does not stop
-	weight   time.Duration // that it is expected to take, while it is sent
+	whole    job       // all of it, as long as it is one job
+	parts    []*job    // its jobs, when it was divided; none is over
+	left     int       // items of which it is not known what came of them, and jobs that are not over
+	isBegun  bool      // it cannot be cancelled any more, though parts may be queued
+	reason   error     // why it was asked to stop after it had started; nil if it was not
+	err      error     // of the call
 }
 
-func (j *job) items() int { return max(1, j.parcel.n) }
+// job is what is sent to a worker: a call, or some items of a chunk.
+type job struct {
+	*request
+	lo, hi   int    // the items
+	known    int    // items from lo on of which it is known what came of them
+	serial   uint64 // the number of the job in its executor
+	attempts int    // how often it was lost with a worker
+	child    *child // that it was sent to, nil if it is not
+	slot     int
+	wasSent  bool          // it was, or nearly: it is not in the queue
+	grace    *time.Timer   // that ends its worker if it does not stop
+	weight   time.Duration // that it is expected to take, while it is sent
+	isAsked  bool          // it was asked to stop
+	isOver   bool          // nothing will come of it any more
+}
+
+func newRequest(b body, c *Call) *request {
+	r := &request{body: b, call: c}
+	r.whole.request = r
+	return r
+}
+
+// isChunk reports whether the request is a chunk, and its jobs some items of it.
+func (r *request) isChunk() bool { return r.parcel.n > 0 }
+
+// jobs returns the jobs that are not over.
+func (r *request) jobs() []*job {
+	if r.parts == nil && !r.whole.isOver {
+		return []*job{&r.whole}
+	}
+	return r.parts
+}
+
+func (j *job) items() int { return j.hi - j.lo }
+
+// isOpen reports whether the call has not ended, nor is about to.
+func (r *request) isOpen() bool {
+	state := r.call.state.Load()
+	return state == pending || state == running
+}
 
 // child is a worker process, as the supervisor sees it.
 type child struct {
@@ -148,19 +200,46 @@ const (
 )
 
 // submit takes a call.
-func (s *supervisor) submit(j *job) { s.queue.push(j.call) }
+func (s *supervisor) submit(r *request) {
+	j := &r.whole
+	s.serial++
+	j.serial, j.hi = s.serial, max(1, r.parcel.n)
+	r.left = j.hi + 1
+	s.queue.push(r.call)
+}
+
+// divide makes a job of its own of items of a request, which another job had.
+func (s *supervisor) divide(from *job, lo, hi, attempts int) *job {
+	r := from.request
+	if r.parts == nil {
+		r.parts = []*job{&r.whole}
+	}
+	s.serial++
+	j := &job{request: r, lo: lo, hi: hi, serial: s.serial, attempts: attempts, isAsked: from.isAsked}
+	r.parts = append(r.parts, j)
+	r.left++
+	r.isBegun = true
+	return j
+}
+
+// drop says that a job is over.
+func (j *job) drop() {
+	j.isOver = true
+	j.parts = slices.DeleteFunc(j.parts, func(other *job) bool { return other == j })
+}
 
 // waiting is the number of calls that wait to be sent.
 func (s *supervisor) waiting() int { return s.queue.live() + len(s.again) }
 
 // withdraw moves a call that has not started to state, and reports whether it
 // did.
-func (s *supervisor) withdraw(j *job, state uint32) bool {
+func (s *supervisor) withdraw(r *request, state uint32) bool {
+	j := &r.whole
 	isSent := j.child != nil
-	if isSent && !s.recall(j) {
+	if r.isBegun || isSent && !s.recall(j) {
 		return false
 	}
-	if !j.call.state.CompareAndSwap(pending, state) {
+	if !r.call.state.CompareAndSwap(pending, state) {
 		return false
 	}
 	switch {
@@ -168,14 +247,19 @@ func (s *supervisor) withdraw(j *job, state uint32) bool {
 		s.queue.dead++
 		s.queue.bury()
 	case !isSent:
-		s.again = slices.DeleteFunc(s.again, func(other *job) bool { return other == j })
+		s.unqueue(j)
 	}
 	return true
 }
 
+// unqueue takes a job that was sent before out of those that come next.
+func (s *supervisor) unqueue(j *job) {
+	s.again = slices.DeleteFunc(s.again, func(other *job) bool { return other == j })
+}
+
 // recall takes back a call that was sent, and reports whether it could.
 func (s *supervisor) recall(j *job) bool {
-	if !j.child.shares || !s.takeBack(j) {
+	if !j.child.shares || !s.page.takeBack(j) {
 		return false
 	}
 	j.child.items -= j.items()
@@ -199,13 +283,13 @@ func (s *supervisor) next() *job {
 		j := s.again[0]
 		s.again[0] = nil
 		s.again = s.again[1:]
-		if j.call.state.Load() == pending {
+		if j.isOpen() {
 			return j
 		}
 	}
 	for c := s.queue.pop(); c != nil; c = s.queue.pop() {
 		if c.state.Load() == pending {
-			return c.body.(*job)
+			return &c.body.(*request).whole
 		}
 		s.queue.dead--
 	}
@@ -217,12 +301,26 @@ func (s *supervisor) putBack(jobs ...*job) {
 	for _, j := range jobs {
 		j.wasSent = true // it is not in the queue any more
 	}
-	if len(jobs) == 1 && (len(s.again) == 0 || jobs[0].serial < s.again[0].serial) {
+	jobs = slices.DeleteFunc(jobs, func(j *job) bool {
+		if j.isAsked {
+			s.asked = append(s.asked, j)
+		}
+		return j.isAsked
+	})
+	if len(jobs) == 0 {
+		return
+	}
+	if len(jobs) == 1 && (len(s.again) == 0 || inOrder(jobs[0], s.again[0]) < 0) {
 		s.again = slices.Insert(s.again, 0, jobs[0]) // the usual case: it has just been taken
 		return
 	}
 	s.again = append(s.again, jobs...)
-	slices.SortFunc(s.again, func(a, b *job) int { return cmp.Compare(a.serial, b.serial) })
+	slices.SortFunc(s.again, inOrder)
+}
+
+// inOrder compares jobs by the order in which their calls came, and by their items.
+func inOrder(a, b *job) int {
+	return cmp.Or(cmp.Compare(a.whole.serial, b.whole.serial), cmp.Compare(a.lo, b.lo))
 }
 
 // schedule decides what to do now. It is to be called again after every event,
@@ -307,8 +405,11 @@ func (s *supervisor) weigh(j *job) time.Duration {
 }
 
 func (s *supervisor) send(ch *child, j *job, now time.Time) {
-	if !ch.shares && !j.call.state.CompareAndSwap(pending, running) {
-		return // cancelled; what cannot be taken back has started when it is sent
+	if !ch.shares && !j.isBegun {
+		if !j.call.state.CompareAndSwap(pending, running) {
+			return // cancelled
+		}
+		j.isBegun = true // what cannot be taken back has started when it is sent
 	}
 	if len(ch.jobs) == 0 {
 		ch.heard = now
@@ -364,18 +465,70 @@ func (s *supervisor) takeFrom(ch *child, first int) bool {
 }
 
 // balance gives idle workers, when nothing waits, the later half of what was
-// sent ahead to a worker that has much.
+// sent ahead to a worker that has much, or of the items of a chunk that it is at.
 func (s *supervisor) balance(now time.Time) {
-	for s.waiting() == 0 {
+	for s.waiting() == 0 && s.hasIdle() {
 		from := s.laden()
-		if from == nil || !slices.ContainsFunc(s.children, func(ch *child) bool { return ch.isIdle() && !ch.isDeaf }) {
-			return
-		}
-		if !s.takeFrom(from, (len(from.jobs)+1)/2) {
+		switch {
+		case from != nil:
+			if !s.takeFrom(from, (len(from.jobs)+1)/2) {
+				return
+			}
+		case !s.share(now):
 			return
 		}
 		s.dispatch(now)
 	}
+}
+
+// hasIdle reports whether a worker has nothing to do.
+func (s *supervisor) hasIdle() bool {
+	return slices.ContainsFunc(s.children, func(ch *child) bool { return ch.isIdle() && !ch.isDeaf })
+}
+
+// share takes the later half of the items that were not begun from the worker that has
+// the most of them, if they are expected to take long, or the worker was not heard of
+// for a while. It reports whether there were any.
+func (s *supervisor) share(now time.Time) bool {
+	var most *job
+	rest := 0
+	for _, ch := range s.children {
+		j := ch.longChunk()
+		if j == nil {
+			continue
+		}
+		begun := s.page.begun(j)
+		n := j.items() - begun
+		isLong := now.Sub(ch.heard) >= silence || s.weigh(j)/time.Duration(j.items())*time.Duration(n) > aheadTime/4
+		if begun > 0 && n > rest && isLong {
+			most, rest = j, n
+		}
+	}
+	return most != nil && s.split(most, most.items()-(rest+1)/2)
+}
+
+// longChunk returns the chunk that a worker is at, if items of it can be taken back.
+func (ch *child) longChunk() *job {
+	if ch.state != ready || !ch.shares || ch.isDeaf || len(ch.jobs) != 1 {
+		return nil
+	}
+	if j := ch.jobs[0]; j.isChunk() && j.items() > 1 && !j.isAsked {
+		return j
+	}
+	return nil
+}
+
+// split takes the items of a chunk from one on back from its worker, for another, and
+// reports whether it could.
+func (s *supervisor) split(j *job, at int) bool {
+	if at >= j.items() || at < 1 || !s.page.cut(j, at) {
+		return false
+	}
+	rest := s.divide(j, j.lo+at, j.hi, j.attempts)
+	j.hi = rest.lo
+	j.child.items -= rest.items()
+	s.putBack(rest)
+	return true
 }
 
 // laden returns the worker with the most to take from, nil if none has much.
@@ -394,13 +547,16 @@ func (s *supervisor) recruit(now time.Time) {
 	if now.Before(s.notUntil) {
 		return
 	}
-	coming := 0
+	coming, wanted := 0, s.waiting()
 	for _, ch := range s.children {
 		if ch.state == starting {
 			coming++
 		}
+		if ch.longChunk() != nil && now.Sub(ch.heard) >= deafTime {
+			wanted++ // which would share it
+		}
 	}
-	for n := s.size(); coming < min(s.waiting(), s.starters) && n < s.max; coming, n = coming+1, n+1 {
+	for n := s.size(); coming < min(wanted, s.starters) && n < s.max; coming, n = coming+1, n+1 {
 		ch := &child{heard: now}
 		s.children = append(s.children, ch)
 		s.order(startChild, ch, nil)
@@ -440,7 +596,7 @@ func (s *supervisor) retire(now time.Time) {
 
 // isOver reports whether no call will come for an idle worker.
 func (s *supervisor) isOver() bool {
-	return s.closed && s.waiting() == 0 && !slices.ContainsFunc(s.children, func(ch *child) bool { return len(ch.jobs) > 1 })
+	return s.closed && s.waiting() == 0 && !slices.ContainsFunc(s.children, func(ch *child) bool { return len(ch.jobs) > 1 || ch.longChunk() != nil })
 }
 
 // deadline returns when something is to be done though nothing happens.
@@ -460,6 +616,9 @@ func (s *supervisor) deadline(now time.Time) (at time.Time) {
 		}
 		if len(ch.jobs) > 0 && ch.shares {
 			sooner(ch.heard.Add(deafTime))
+		}
+		if ch.longChunk() != nil && s.hasIdle() {
+			sooner(ch.heard.Add(silence))
 		}
 		if ch.isIdle() && size > 1 {
 			sooner(ch.heard.Add(idleChildTime))
@@ -492,25 +651,56 @@ func (s *supervisor) hasFailed(ch *child, now time.Time) (tooOften bool) {
 	return s.failures >= startAttempts && !slices.ContainsFunc(s.children, func(other *child) bool { return other.state == ready })
 }
 
-// ended says that a worker has made a call that took so long. It returns nil if
-// the worker cannot have: it is out of its mind.
-func (s *supervisor) ended(ch *child, slot int, serial uint64, spent time.Duration, now time.Time) *job {
-	if slot >= len(ch.slots) || ch.slots[slot] == nil || ch.slots[slot].serial != serial {
+// report is what a worker says of a job.
+type report struct {
+	slot        int
+	serial      uint64
+	from, items int  // of a chunk: the items that it is about, counted from the job's first
+	more        bool // of a chunk: others follow
+	spent       time.Duration
+}
+
+// ended says that a worker has made a call, or items of a chunk. It returns nil if
+// the worker cannot have: it is out of its mind. Of the items behind those that it
+// tells of, if there are some when it is over, nothing will ever be known.
+func (s *supervisor) ended(ch *child, r report, now time.Time) *job {
+	if r.slot >= len(ch.slots) || ch.slots[r.slot] == nil || ch.slots[r.slot].serial != r.serial {
 		return nil
 	}
-	j := ch.slots[slot]
-	if ch.shares && s.takeBack(j) {
+	j := ch.slots[r.slot]
+	if ch.shares && s.page.takeBack(j) {
 		return nil // it has not even started
 	}
-	s.unassign(j)
+	if !j.note(r) {
+		return nil
+	}
 	j.settle()
 	s.isAlive(ch, now)
-	s.paces[j.parcel.fn.about().index].add(spent, j.items())
+	if !r.more {
+		s.unassign(j)
+		j.drop()
+		s.paces[j.parcel.fn.about().index].add(r.spent, max(1, j.known))
+	}
 	return j
 }
 
-// died says that a worker that was ready has ended. It returns the calls that
-// died with it; what had not started, or may be tried again, comes next.
+// note says that it is known of items what came of them. It returns false if that
+// cannot be.
+func (j *job) note(r report) bool {
+	if !j.isChunk() {
+		j.known = 1
+		return !r.more && r.from == 0 && r.items == 0
+	}
+	if r.from != j.known || r.items > j.items()-j.known {
+		return false
+	}
+	j.known += r.items
+	return r.more || j.known == j.items() || j.parcel.stops
+}
+
+// died says that a worker that was ready has ended. It returns the jobs, items of
+// chunks among them, that died with it; what had not started, or may be tried again,
+// comes next.
 func (s *supervisor) died(ch *child) (dead []*job) {
 	s.remove(ch)
 	var alive []*job
@@ -519,17 +709,54 @@ func (s *supervisor) died(ch *child) (dead []*job) {
 			alive = append(alive, j)
 			continue
 		}
+		begun := s.begun(j)
 		s.unassign(j)
-		j.attempts++
-		if j.attempts <= s.retries && j.unstart(ch) {
-			alive = append(alive, j)
-			continue
+		lost, others := s.breakUp(j, begun)
+		alive = append(alive, others...)
+		if lost == nil && others == nil { // all is known but the end
+			j.drop()
+			dead = append(dead, j)
 		}
-		j.settle()
-		dead = append(dead, j)
+		for _, j := range lost {
+			if j.attempts++; j.attempts <= s.retries && j.unstart(ch) {
+				alive = append(alive, j)
+				continue
+			}
+			j.settle()
+			j.drop()
+			dead = append(dead, j)
+		}
 	}
 	s.putBack(alive...)
 	return dead
+}
+
+// begun returns how many items of a job its worker has begun: all, as far as anybody
+// knows, if it shares no memory.
+func (s *supervisor) begun(j *job) int {
+	if !j.isChunk() || !j.child.shares {
+		return j.items()
+	}
+	return max(j.known, min(j.items(), s.page.begun(j)))
+}
+
+// breakUp divides a job that had started on a worker that has died into what is lost,
+// each item a job of its own, and what was not begun.
+func (s *supervisor) breakUp(j *job, begun int) (lost, others []*job) {
+	if !j.isChunk() {
+		return []*job{j}, nil
+	}
+	for i := j.lo + j.known; i < j.lo+begun; i++ {
+		lost = append(lost, s.divide(j, i, i+1, j.attempts))
+	}
+	if begun < j.items() {
+		others = append(others, s.divide(j, j.lo+begun, j.hi, j.attempts))
+	}
+	if lost != nil || others != nil {
+		j.drop()
+		j.left--
+	}
+	return lost, others
 }
 
 // doom prepares the end of the worker of j, which does not return, and of nobody
@@ -555,12 +782,21 @@ func (s *supervisor) doom(j *job) bool {
 }
 
 // settle lets nobody cancel a call that has run: its future is about to be done.
-func (j *job) settle() { j.call.state.CompareAndSwap(pending, running) }
+func (r *request) settle() {
+	r.isBegun = true
+	r.call.state.CompareAndSwap(pending, running)
+}
 
-// unstart makes a call pending that had started on ch, and reports whether it
-// could: one that was asked to stop is not tried again.
+// unstart makes a call pending that had started on ch, and reports whether it may be
+// tried again: not one that was asked to stop. A chunk stays one that has started.
 func (j *job) unstart(ch *child) bool {
-	if !ch.shares && j.reason == nil {
+	switch {
+	case j.isAsked:
+		return false
+	case j.isChunk():
+		return j.isOpen()
+	case !ch.shares:
+		j.isBegun = false
 		return j.call.state.CompareAndSwap(running, pending)
 	}
 	return j.call.state.Load() == pending

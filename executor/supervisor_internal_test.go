@@ -19,8 +19,9 @@ type procWorld struct {
 	now     time.Time
 	again   time.Time
 	workers []*procWorker
-	jobs    []*procJob
-	order   []uint64 // of the calls that have started
+	calls   []*procCall
+	sent    map[*job]*procJob // as it was sent last
+	order   []int             // the calls that have started
 	kills   int
 }
 
@@ -30,46 +31,69 @@ type procWorker struct {
 	*child
 	pipe    []*procJob
 	running *procJob
-	results []*procJob // of calls that have ended, and of which the parent has not heard
-	told    bool       // to go
-	given   bool       // up, before it was ready
+	results []procResult // of which the parent has not heard
+	told    bool         // to go
+	given   bool         // up, before it was ready
 	pinged  bool
 	stopped bool // it does nothing
 	made    int
 }
 
-// procJob is a call with what has really happened to it.
+// procCall is a call with what has really happened to it, and to each of its items.
+type procCall struct {
+	*request
+	id        int
+	cost      time.Duration // of an item
+	items     []procItem
+	cancelled bool
+}
+
+type procItem struct {
+	starts int
+	ends   int // results and deaths that its future heard of
+}
+
+// procJob is a job as it was sent to a worker, with the words of its slot there.
 type procJob struct {
 	*job
-	cost      time.Duration
-	on        *procWorker
-	word      uint32 // of its slot
-	starts    int
-	ends      int // results, deaths and cancellations that its future heard of
-	cancelled bool
+	call       *procCall
+	lo, hi     int
+	serial     uint64
+	word       uint32
+	begun, end int // of its range
+	told       int // items of which the worker has told
+}
+
+type procResult struct {
+	job *procJob
+	report
 }
 
 type procFunc struct{ a about }
 
-func (f *procFunc) call(context.Context, parcel, *result) {}
-func (f *procFunc) about() *about                         { return &f.a }
+func (f *procFunc) call(context.Context, parcel, *result)     {}
+func (f *procFunc) callItems(context.Context, parcel, *notes) {}
+func (f *procFunc) makesInPlace() bool                        { return false }
+func (f *procFunc) about() *about                             { return &f.a }
 
 var procFuncs = []*procFunc{{about{name: "tiny", index: 0}}, {about{name: "long", index: 1}}, {about{name: "moody", index: 2}}}
 
 func (w *procWorld) submit() {
 	f := rapid.SampledFrom(procFuncs).Draw(w.t, "function")
-	j := &procJob{cost: time.Microsecond}
+	c := &procCall{id: len(w.calls), cost: time.Microsecond}
 	if f.a.name == "long" || f.a.name == "moody" && rapid.IntRange(0, 9).Draw(w.t, "mood") == 0 {
-		j.cost = 10 * time.Millisecond
+		c.cost = 10 * time.Millisecond
 	}
-	j.job = &job{call: new(Call), serial: uint64(len(w.jobs) + 1), parcel: parcel{fn: f}}
+	c.request = newRequest(nil, new(Call))
+	c.parcel.fn = f
 	if rapid.IntRange(0, 4).Draw(w.t, "chunk") == 0 {
-		j.parcel.n = rapid.IntRange(1, 5).Draw(w.t, "items")
+		c.parcel.n = rapid.IntRange(1, 5).Draw(w.t, "items")
 	}
-	j.job.call.body = j.job
-	j.job.call.route.Store(routeFrom(context.Background()))
-	w.jobs = append(w.jobs, j)
-	w.sup.submit(j.job)
+	c.items = make([]procItem, max(1, c.parcel.n))
+	c.request.call.body = c.request
+	c.request.call.route.Store(routeFrom(context.Background()))
+	w.calls = append(w.calls, c)
+	w.sup.submit(c.request)
 	w.schedule()
 }
 
@@ -81,13 +105,7 @@ func (w *procWorld) schedule() {
 		case startChild:
 			w.workers = append(w.workers, &procWorker{child: o.child})
 		case sendJob:
-			j := w.job(o.job)
-			p := w.worker(o.child)
-			if p == nil || p.told {
-				w.t.Fatalf("call %d is sent to a worker that is gone", j.serial)
-			}
-			j.word = sentWord(j.serial)
-			p.pipe = append(p.pipe, j)
+			w.send(o.child, o.job)
 		case dismissChild:
 			p := w.worker(o.child)
 			if p.running != nil || p.told {
@@ -107,7 +125,19 @@ func (w *procWorld) schedule() {
 	w.check()
 }
 
-func (w *procWorld) job(j *job) *procJob { return w.jobs[j.serial-1] }
+func (w *procWorld) send(ch *child, j *job) {
+	p, c := w.worker(ch), w.callOf(j.request)
+	if p == nil || p.told {
+		w.t.Fatalf("call %d is sent to a worker that is gone", c.id)
+	}
+	sent := &procJob{job: j, call: c, lo: j.lo, hi: j.hi, serial: j.serial, word: sentWord(j.serial), end: j.items()}
+	w.sent[j] = sent
+	p.pipe = append(p.pipe, sent)
+}
+
+func (w *procWorld) callOf(r *request) *procCall {
+	return w.calls[slices.IndexFunc(w.calls, func(c *procCall) bool { return c.request == r })]
+}
 
 func (w *procWorld) worker(ch *child) *procWorker {
 	i := slices.IndexFunc(w.workers, func(p *procWorker) bool { return p.child == ch })
@@ -117,16 +147,37 @@ func (w *procWorld) worker(ch *child) *procWorker {
 	return w.workers[i]
 }
 
-// takeBack is the parent's side of the page.
-func (w *procWorld) takeBack(j *job) bool {
-	p := w.job(j)
+// meanwhile lets the worker that has j do something before its parent looks at the page.
+func (w *procWorld) meanwhile(j *job) *procJob {
+	if j.child == nil {
+		w.t.Fatalf("the page of a job that no worker has")
+	}
 	if on := w.worker(j.child); on != nil && !on.stopped && rapid.Bool().Draw(w.t, "meanwhile") {
 		w.goOn(on)
 	}
+	if sent := w.sent[j]; sent != nil && sent.serial == j.serial {
+		return sent
+	}
+	return new(procJob) // the order to send it was not carried out
+}
+
+func (w *procWorld) takeBack(j *job) bool {
+	p := w.meanwhile(j)
 	if p.word != sentWord(j.serial) {
 		return false
 	}
 	p.word = takenWord(j.serial)
+	return true
+}
+
+func (w *procWorld) begun(j *job) int { return w.meanwhile(j).begun }
+
+func (w *procWorld) cut(j *job, at int) bool {
+	p := w.meanwhile(j)
+	if p.word != startedWord(j.serial) || p.begun > at {
+		return false
+	}
+	p.end = at
 	return true
 }
 
@@ -135,57 +186,126 @@ func (w *procWorld) start(p *procWorker) {
 	for len(p.pipe) > 0 && p.running == nil {
 		j := p.pipe[0]
 		p.pipe = p.pipe[1:]
-		if p.shares && (j.word != sentWord(j.serial) || j.child != p.child) {
+		if p.shares && j.word != sentWord(j.serial) {
 			continue
 		}
 		j.word = startedWord(j.serial)
-		j.starts++
-		j.on = p
 		p.running = j
-		p.made += j.items()
-		w.order = append(w.order, j.serial)
+		if j.lo == 0 {
+			w.order = append(w.order, j.call.id)
+		}
+		w.begin(p)
 	}
 }
 
-// goOn lets a worker end its call, of which its parent does not hear yet, and
-// start the next.
+// begin lets a worker begin the next item of what it is at.
+func (w *procWorld) begin(p *procWorker) {
+	j := p.running
+	j.call.items[j.lo+j.begun].starts++
+	j.begun++
+	p.made++
+}
+
+// goOn lets a worker end an item, of which its parent does not hear yet, and
+// begin the next, or the next call.
 func (w *procWorld) goOn(p *procWorker) {
-	if p.running != nil {
-		p.results = append(p.results, p.running)
+	j := p.running
+	switch {
+	case j == nil:
+		w.start(p)
+		return
+	case j.begun < j.end:
+		if rapid.IntRange(0, 3).Draw(w.t, "the journal is full") == 0 {
+			w.tell(p, true)
+		}
+		w.begin(p)
+	default:
+		w.tell(p, false)
 		p.running = nil
+		w.start(p)
 	}
-	w.start(p)
 }
 
-// finish lets a worker end its call, and its parent hear of it.
+// tell lets a worker tell of the items that it has ended.
+func (w *procWorld) tell(p *procWorker, more bool) {
+	j := p.running
+	r := report{slot: j.slot, serial: j.serial, more: more, spent: j.call.cost}
+	if j.isChunk() {
+		r.from, r.items = j.told, j.begun-j.told
+		j.told = j.begun
+	}
+	p.results = append(p.results, procResult{j, r})
+}
+
+// finish lets a worker end what it is at, and its parent hear of it.
 func (w *procWorld) finish(p *procWorker) {
-	p.results = append(p.results, p.running)
-	p.running = nil
+	for j := p.running; p.running == j; {
+		w.goOn(p)
+	}
 	w.read(p)
 	w.schedule()
 }
 
-// read lets the parent hear of the calls that a worker has ended.
+// read lets the parent hear of what a worker has told.
 func (w *procWorld) read(p *procWorker) {
 	for len(p.results) > 0 {
-		j := p.results[0]
+		r := p.results[0]
 		p.results = p.results[1:]
-		w.now = w.now.Add(j.cost)
-		if got := w.sup.ended(p.child, j.slot, j.serial, j.cost, w.now); got != j.job {
-			w.t.Fatalf("the result of call %d is refused", j.serial)
+		w.now = w.now.Add(r.job.call.cost)
+		if got := w.sup.ended(p.child, r.report, w.now); got != r.job.job {
+			w.t.Fatalf("the result %+v of call %d is refused", r.report, r.job.call.id)
 		}
-		w.mustNotWithdraw(j)
-		w.end(j)
+		n := r.items
+		if !r.job.isChunk() {
+			n = 1
+		}
+		w.end(r.job.job, r.from, n)
+		if !r.more {
+			w.over(r.job.job)
+		}
 	}
 }
 
-func (w *procWorld) end(j *procJob) {
-	j.ends++
-	j.call.state.Store(finished)
+// end lets the future of a call hear of n items of a job.
+func (w *procWorld) end(j *job, from, n int) {
+	c := w.callOf(j.request)
+	if w.sup.withdraw(c.request, cancelled) {
+		w.t.Fatalf("call %d is cancelled after it has run", c.id)
+	}
+	for i := range n {
+		c.items[j.lo+from+i].ends++
+	}
+	c.left -= n
+}
+
+// over says that a job is.
+func (w *procWorld) over(j *job) {
+	if j.left--; j.left == 0 {
+		j.call.state.Store(finished)
+	}
 }
 
 func (w *procWorld) kill(p *procWorker) {
+	ended := 1 // which it has not told of, less the item that it is at
+	if last := len(p.results) - 1; last >= 0 && (p.running == nil || p.running == p.results[last].job) && rapid.Bool().Draw(w.t, "while it tells") {
+		cut := p.results[last]
+		p.results, p.running = p.results[:last], cut.job
+		if cut.job.isChunk() {
+			cut.job.told = cut.from
+		}
+		if !cut.more {
+			ended = 0
+		}
+	}
 	w.read(p)
+	if j := p.running; j != nil && p.shares && j.isChunk() && j.begun-ended > j.told { // what it has noted
+		r := report{slot: j.slot, serial: j.serial, from: j.told, items: j.begun - ended - j.told, more: true}
+		if !j.note(r) {
+			w.t.Fatalf("what is noted of call %d is refused: %+v", j.call.id, r)
+		}
+		j.settle()
+		w.end(j.job, r.from, r.items)
+	}
 	w.remove(p)
 	if p.state == starting || p.given {
 		w.sup.hasFailed(p.child, w.now)
@@ -194,38 +314,33 @@ func (w *procWorld) kill(p *procWorker) {
 	}
 	w.kills++
 	for _, dead := range w.sup.died(p.child) {
-		j := w.job(dead)
-		if p.shares && (j.on != p || j != p.running) { // else what was sent counts as started
-			w.t.Fatalf("call %d is dead, but did not run on the worker that died", j.serial)
+		j := p.running
+		n := dead.items() - dead.known
+		if p.shares && n > 0 && (j == nil || j.request != dead.request || dead.items() != 1 || dead.lo != j.lo+j.begun-1) { // else what was sent counts as started
+			w.t.Fatalf("items %d to %d of call %d are dead, but did not run on the worker that died", dead.lo, dead.hi, w.callOf(dead.request).id)
 		}
-		w.mustNotWithdraw(j)
-		w.end(j)
+		w.end(dead, dead.known, n)
+		w.over(dead)
 	}
 	p.running = nil
 	w.schedule()
-}
-
-// mustNotWithdraw is for a call that has run, and whose future is not yet done.
-func (w *procWorld) mustNotWithdraw(j *procJob) {
-	if w.sup.withdraw(j.job, cancelled) {
-		w.t.Fatalf("call %d is cancelled after it has run", j.serial)
-	}
 }
 
 func (w *procWorld) remove(p *procWorker) {
 	w.workers = slices.DeleteFunc(w.workers, func(other *procWorker) bool { return other == p })
 }
 
-func (w *procWorld) cancel(j *procJob) {
-	if j.ends > 0 {
+func (w *procWorld) cancel(c *procCall) {
+	if c.cancelled || c.left == 0 {
 		return
 	}
-	if w.sup.withdraw(j.job, cancelled) {
-		if j.starts > 0 && j.on != nil && j.on.running == j {
-			w.t.Fatalf("call %d is cancelled, and runs", j.serial)
+	if w.sup.withdraw(c.request, cancelled) {
+		for _, p := range w.workers {
+			if p.running != nil && p.running.call == c {
+				w.t.Fatalf("call %d is cancelled, and runs", c.id)
+			}
 		}
-		j.cancelled = true
-		j.ends++
+		c.cancelled = true
 	}
 	w.schedule()
 }
@@ -235,12 +350,14 @@ func (w *procWorld) check() {
 	if n := w.sup.size(); n > w.sup.max {
 		w.t.Fatalf("%d workers, MaxWorkers is %d", n, w.sup.max)
 	}
-	for _, j := range w.jobs {
-		switch {
-		case j.ends > 1:
-			w.t.Fatalf("call %d has ended %d times", j.serial, j.ends)
-		case j.starts > 1+w.sup.retries:
-			w.t.Fatalf("call %d has started %d times", j.serial, j.starts)
+	for _, c := range w.calls {
+		for i, item := range c.items {
+			switch {
+			case item.ends > 1 || c.cancelled && item.ends > 0:
+				w.t.Fatalf("item %d of call %d has ended %d times; cancelled: %v", i, c.id, item.ends, c.cancelled)
+			case item.starts > 1+w.sup.retries:
+				w.t.Fatalf("item %d of call %d has started %d times", i, c.id, item.starts)
+			}
 		}
 	}
 	for _, p := range w.workers {
@@ -278,7 +395,7 @@ func (w *procWorld) step() bool {
 				w.schedule()
 			})
 		case p.state == starting:
-			can = append(can, func() { w.sup.isReady(p.child, !slices.Contains([]int{1, 5}, len(w.jobs)%7), w.now); w.schedule() })
+			can = append(can, func() { w.sup.isReady(p.child, !slices.Contains([]int{1, 5}, len(w.calls)%7), w.now); w.schedule() })
 		case len(p.results) > 0:
 			can = append(can, func() { w.read(p); w.schedule() })
 		case p.running != nil:
@@ -311,13 +428,13 @@ func (w *procWorld) step() bool {
 // stopped, all calls end and all workers go.
 func TestSupervisor(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &procWorld{t: rt, now: time.Unix(1000, 0)}
+		w := &procWorld{t: rt, now: time.Unix(1000, 0), sent: make(map[*job]*procJob)}
 		w.sup = &supervisor{
+			page:     w,
 			max:      rapid.IntRange(1, 4).Draw(rt, "workers"),
 			starters: rapid.IntRange(1, 4).Draw(rt, "starters"),
 			perChild: rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(rt, "per child"),
 			retries:  rapid.SampledFrom([]int{0, 0, 2}).Draw(rt, "retries"),
-			takeBack: w.takeBack,
 			paces:    make([]pace, len(procFuncs)),
 		}
 		for range rapid.IntRange(1, 300).Draw(rt, "steps") {
@@ -325,8 +442,8 @@ func TestSupervisor(t *testing.T) {
 			case 0, 1, 2:
 				w.submit()
 			case 3:
-				if len(w.jobs) > 0 {
-					w.cancel(rapid.SampledFrom(w.jobs).Draw(rt, "job"))
+				if len(w.calls) > 0 {
+					w.cancel(rapid.SampledFrom(w.calls).Draw(rt, "call"))
 				}
 			case 4:
 				if len(w.workers) > 0 {
@@ -348,15 +465,25 @@ func TestSupervisor(t *testing.T) {
 				rt.Fatalf("it does not come to an end: %s", w.describe())
 			}
 		}
-		for _, j := range w.jobs {
-			if j.ends != 1 {
-				rt.Errorf("call %d has ended %d times; it was started %d times: %s", j.serial, j.ends, j.starts, w.describe())
-			}
-		}
+		w.mustHaveEnded()
 		if len(w.workers) > 0 || len(w.sup.children) > 0 || w.sup.waiting() != 0 {
 			rt.Errorf("when all is done: %s", w.describe())
 		}
 	})
+}
+
+// mustHaveEnded is for the end of a script.
+func (w *procWorld) mustHaveEnded() {
+	for _, c := range w.calls {
+		if c.left != 0 && !c.cancelled {
+			w.t.Errorf("of call %d, %d items and jobs are left", c.id, c.left)
+		}
+		for i, item := range c.items {
+			if item.ends != 1 && !c.cancelled {
+				w.t.Errorf("item %d of call %d has ended %d times; it was started %d times: %s", i, c.id, item.ends, item.starts, w.describe())
+			}
+		}
+	}
 }
 
 func (w *procWorld) describe() string {
@@ -366,8 +493,8 @@ func (w *procWorld) describe() string {
 // D26: with one worker, calls start in the order of Submit, killed or not.
 func TestSupervisorKeepsTheOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &procWorld{t: rt, now: time.Unix(1000, 0)}
-		w.sup = &supervisor{max: 1, starters: 1, takeBack: w.takeBack, paces: make([]pace, len(procFuncs))}
+		w := &procWorld{t: rt, now: time.Unix(1000, 0), sent: make(map[*job]*procJob)}
+		w.sup = &supervisor{max: 1, starters: 1, page: w, paces: make([]pace, len(procFuncs))}
 		for range rapid.IntRange(1, 100).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 5).Draw(rt, "event") {
 			case 0, 1:
@@ -391,7 +518,7 @@ func TestSupervisorKeepsTheOrder(t *testing.T) {
 // Workers that have had no work for a minute are let go, but for one.
 func TestIdleWorkersAreLetGoButForOne(t *testing.T) {
 	now := time.Unix(1000, 0)
-	s := &supervisor{max: 3, starters: 3, takeBack: func(*job) bool { return false }, paces: make([]pace, len(procFuncs))}
+	s := &supervisor{max: 3, starters: 3, paces: make([]pace, len(procFuncs))}
 	for range 3 {
 		ch := &child{}
 		s.children = append(s.children, ch)

@@ -72,6 +72,8 @@ type workshop struct {
 	cause   string        // why that was cancelled, if it was
 	isWarm  bool          // the shared memory was used: it holds pages
 
+	ownJournal []byte // where no memory is shared
+
 	writer sync.Mutex // held to write to Results
 
 	out     sync.Mutex // guards the fields below
@@ -232,7 +234,7 @@ func (w *workshop) makeAll() {
 	var v invocation
 	began := time.Now()
 	defer func() { // the function has ended this goroutine
-		w.answer(&m, v.result, time.Since(began))
+		w.answer(&m, &v, time.Since(began))
 		go w.makeAll()
 	}()
 	for {
@@ -244,7 +246,7 @@ func (w *workshop) makeAll() {
 		began = time.Now()
 		v = invocation{}
 		w.make(&m, &v)
-		w.answer(&m, v.result, time.Since(began))
+		w.answer(&m, &v, time.Since(began))
 	}
 }
 
@@ -310,13 +312,21 @@ func (w *workshop) claim(m *arrived) bool {
 type invocation struct {
 	parcel
 	result result
+	notes  *notes // of a chunk, instead of the result
 }
 
-func (v *invocation) run(ctx context.Context) { v.fn.call(ctx, v.parcel, &v.result) }
-func (v *invocation) name() string            { return v.fn.about().name }
-func (v *invocation) forget()                 {}
-func (v *invocation) encode() (parcel, error) { return parcel{}, nil }
-func (v *invocation) complete(result)         {}
+func (v *invocation) run(ctx context.Context) {
+	if v.notes != nil {
+		v.fn.callItems(ctx, v.parcel, v.notes)
+	} else {
+		v.fn.call(ctx, v.parcel, &v.result)
+	}
+}
+func (v *invocation) name() string                      { return v.fn.about().name }
+func (v *invocation) forget()                           {}
+func (v *invocation) encode() (parcel, error)           { return parcel{}, nil }
+func (v *invocation) complete(_, _ int, _ result) error { return nil }
+func (v *invocation) lose(_, _ int, err error) error    { return err }
 
 // make makes a call.
 func (w *workshop) make(m *arrived, v *invocation) {
@@ -330,6 +340,9 @@ func (w *workshop) make(m *arrived, v *invocation) {
 		return
 	}
 	v.parcel = parcel{fn: registry.sorted[m.Func], n: int(m.Items), stops: m.Stops, data: data}
+	if m.Items > 0 {
+		v.notes = w.notesOf(m, v.fn.makesInPlace())
+	}
 	ctx := context.Background()
 	if m.HasTimeout {
 		var cancel context.CancelFunc
@@ -371,24 +384,9 @@ func (w *workshop) data(d wire.Data) ([]byte, error) {
 }
 
 // answer sends what came of a call.
-func (w *workshop) answer(m *arrived, r result, spent time.Duration) {
-	if r.kind == lost { // the deferred functions of the call have panicked
-		r = failure(ErrGoexit, "")
-	}
-	if len(r.data) > wire.MaxFrame-1024 {
-		r = failure(fmt.Errorf("executor: the result of %s has %d bytes; the limit is %d", registry.sorted[m.Func].about().name, len(r.data), wire.MaxFrame-1024), "")
-	}
-	a := wire.Result{Slot: m.Slot, Serial: m.Serial, Kind: byte(r.kind), Spent: spent}
-	switch area, ok := w.areaFor(m, len(r.data)); {
-	case r.data == nil:
-		a.Data.Nil = true
-	case ok:
-		a.Data = wire.Data{Shared: true, Area: uint64(area), Len: uint64(len(r.data))}
-		data, _ := lent(w.Shared, a.Data)
-		fill(data, r.data) // unless it is there: a chunk may be made in its place
-	default:
-		a.Data.Bytes = r.data
-	}
+func (w *workshop) answer(m *arrived, v *invocation, spent time.Duration) {
+	a := w.resultOf(m, v)
+	a.Spent = spent
 	if m.Data.Shared || a.Data.Shared {
 		w.mu.Lock()
 		w.isWarm = true
@@ -399,6 +397,33 @@ func (w *workshop) answer(m *arrived, r result, spent time.Duration) {
 		w.giveBack(m) // after the result was copied, which may be in the same memory
 	}
 	w.send(spent < whileTiny && w.hasMore())
+}
+
+// resultOf returns what came of a call, or of the items of a chunk that was not yet
+// sent.
+func (w *workshop) resultOf(m *arrived, v *invocation) wire.Result {
+	if v.notes != nil {
+		return v.notes.close()
+	}
+	r := v.result
+	if r.kind == lost { // the deferred functions of the call have panicked
+		r = failure(ErrGoexit, "")
+	}
+	if len(r.data) > wire.MaxFrame-1024 {
+		r = failure(fmt.Errorf("executor: the result of %s has %d bytes; the limit is %d", registry.sorted[m.Func].about().name, len(r.data), wire.MaxFrame-1024), "")
+	}
+	a := wire.Result{Slot: m.Slot, Serial: m.Serial, Kind: byte(r.kind), Items: m.Items} // of a chunk that cannot be made: all items
+	switch area, ok := w.areaFor(len(r.data)); {
+	case r.data == nil:
+		a.Data.Nil = true
+	case ok:
+		a.Data = wire.Data{Shared: true, Area: uint64(area), Len: uint64(len(r.data))}
+		data, _ := lent(w.Shared, a.Data)
+		fill(data, r.data)
+	default:
+		a.Data.Bytes = r.data
+	}
+	return a
 }
 
 // hasMore reports whether there are calls to make.
@@ -416,12 +441,8 @@ func (w *workshop) giveBack(m *arrived) {
 }
 
 // areaFor returns the area for a result of n bytes, if it is to go through shared
-// memory: for a chunk, the one in which it came, if it did.
-func (w *workshop) areaFor(m *arrived, n int) (area int, ok bool) {
-	if m.Data.Shared && m.Data.Area >= firstLane {
-		data, ok := lent(w.Shared, m.Data)
-		return int(m.Data.Area), ok && n <= cap(data)
-	}
+// memory.
+func (w *workshop) areaFor(n int) (area int, ok bool) {
 	return resultsArea, n >= bigData && lend(w.Shared, resultsArea, n)
 }
 

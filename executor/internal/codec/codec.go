@@ -193,17 +193,10 @@ func isAligned(data []byte, t reflect.Type) bool {
 	return uintptr(unsafe.Pointer(unsafe.SliceData(data)))%uintptr(t.Align()) == 0
 }
 
-// Over returns an empty slice with room for what comes of each of the items: in
-// their own memory, if both are numbers of one size. Then an item is overwritten
-// when what came of it is appended.
-func Over[In, Out any](in *Codec[In], out *Codec[Out], items []In) []Out {
-	if in.isNumber && out.isNumber && in.size == out.size && len(items) > 0 {
-		memory := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(items))), in.size)
-		if isAligned(memory, out.typ) {
-			return unsafe.Slice((*Out)(unsafe.Pointer(unsafe.SliceData(items))), len(items))[:0]
-		}
-	}
-	return make([]Out, 0, len(items))
+// SameNumbers reports whether both types are numbers of one size: then what comes
+// of an item can be written over it.
+func SameNumbers[In, Out any](in *Codec[In], out *Codec[Out]) bool {
+	return in.isNumber && out.isNumber && in.size == out.size
 }
 
 // DecodeAll decodes numbers that are behind each other into items, as many as

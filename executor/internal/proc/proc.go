@@ -58,8 +58,10 @@ type Link struct {
 // Shared is memory that a parent has in common with one worker. Only pages that
 // were touched cost memory.
 type Shared struct {
-	Slots []atomic.Uint32 // 320, for what both have to agree on
-	Areas [][]byte        // for what is large: one argument, one result, and Lanes chunks
+	Slots   []atomic.Uint32 // 320, for what both have to agree on
+	Ranges  []atomic.Uint64 // 256, for which items of a chunk are whose
+	Journal []byte          // for what came of the items of a chunk
+	Areas   [][]byte        // for what is large: one argument, one result, and Lanes chunks
 
 	memory []byte
 	file   *os.File
@@ -67,6 +69,7 @@ type Shared struct {
 
 const (
 	slots    = 320
+	ranges   = 256
 	pageSize = 64 << 10  // a multiple of every system's
 	areaSize = 256 << 20 // for an argument, and for a result
 	laneSize = 1 << 20

@@ -173,9 +173,12 @@ func mapShared(f *os.File, size int) (*Shared, error) {
 	if err != nil {
 		return nil, err
 	}
+	const rangesAt, journalAt = 2 << 10, 4 << 10 // in the first page, behind the slots
 	s := &Shared{
-		Slots:  unsafe.Slice((*atomic.Uint32)(unsafe.Pointer(&memory[0])), slots),
-		memory: memory, file: f,
+		Slots:   unsafe.Slice((*atomic.Uint32)(unsafe.Pointer(&memory[0])), slots),
+		Ranges:  unsafe.Slice((*atomic.Uint64)(unsafe.Pointer(&memory[rangesAt])), ranges),
+		Journal: memory[journalAt:pageSize:pageSize],
+		memory:  memory, file: f,
 	}
 	rest, large := memory[pageSize:], (size-pageSize-Lanes*laneSize)/2
 	add := func(n int) {
@@ -205,7 +208,7 @@ func (s *Shared) closeFile() {
 func (s *Shared) Close() {
 	s.closeFile()
 	_ = unix.Munmap(s.memory)
-	s.Slots, s.Areas, s.memory = nil, nil, nil
+	s.Slots, s.Ranges, s.Journal, s.Areas, s.memory = nil, nil, nil, nil, nil
 }
 
 // Resident returns the resident memory of the process in bytes, without what it

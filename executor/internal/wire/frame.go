@@ -11,7 +11,7 @@ import (
 )
 
 // Version is that of the protocol.
-const Version = 1
+const Version = 2
 
 // MaxFrame is the length of a frame's type and body in bytes, at most.
 const MaxFrame = 256 << 20

@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
-	"iter"
 	"math"
 	"slices"
 	"time"
@@ -49,11 +48,14 @@ type Cancel struct {
 	Cause  string
 }
 
-// Result is what came of a call.
+// Result is what came of a call, or of some items of a chunk.
 type Result struct {
 	Serial uint64
 	Slot   uint32
 	Kind   byte
+	More   bool   // of a chunk: other results of it follow
+	From   uint32 // of a chunk: the first item that it is about
+	Items  uint32 // of a chunk: how many items it is about
 	Spent  time.Duration
 	Data   Data
 }
@@ -163,13 +165,22 @@ func (m *Cancel) Append(b []byte) []byte {
 // AppendEmpty appends a frame of a type without a body.
 func AppendEmpty(b []byte, t Type) []byte { return end(begin(b, t), len(b), 0) }
 
+// The flag of a Result.
+const more = 1
+
 // Append appends the message as a frame.
 func (m *Result) Append(b []byte) []byte {
 	start := len(b)
 	b = begin(b, ResultFrame)
 	b = binary.AppendUvarint(b, m.Serial)
 	b = binary.AppendUvarint(b, uint64(m.Slot))
-	b = append(b, m.Kind)
+	var flags byte
+	if m.More {
+		flags |= more
+	}
+	b = append(b, m.Kind, flags)
+	b = binary.AppendUvarint(b, uint64(m.From))
+	b = binary.AppendUvarint(b, uint64(m.Items))
 	b = binary.AppendVarint(b, int64(m.Spent))
 	b = m.Data.head(b)
 	return end(append(b, m.Data.Bytes...), start, 0)
@@ -311,7 +322,10 @@ func ParseCancel(body []byte) (m Cancel, err error) {
 // ParseResult parses the body of a frame.
 func ParseResult(body []byte) (m Result, err error) {
 	p := parser{b: body}
-	m.Serial, m.Slot, m.Kind, m.Spent = p.uvarint(), p.uint32(), p.byte(), time.Duration(p.varint())
+	m.Serial, m.Slot, m.Kind = p.uvarint(), p.uint32(), p.byte()
+	flags := p.byte()
+	m.More, p.bad = flags == more, p.bad || flags > more
+	m.From, m.Items, m.Spent = p.uint32(), p.uint32(), time.Duration(p.varint())
 	m.Data = p.data()
 	return m, p.end("result")
 }
@@ -349,45 +363,19 @@ func AppendItemWith(b []byte, encode func([]byte) ([]byte, error)) ([]byte, erro
 	return slices.Replace(longer, start, start+1, head[:binary.PutUvarint(head[:], uint64(n)+1)]...), nil
 }
 
-// Items returns the n items of a chunk, a nil one for nil, and an error where
-// data is not that. If size is not 0, it is that of each item, and they have no
-// length of their own.
-func Items(data []byte, n, size int) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		i := 0
-		for item, err := range AllItems(data, size) {
-			if i++; i > n {
-				break
-			}
-			if !yield(item, err) || err != nil {
-				return
-			}
-		}
-		if i != n {
-			yield(nil, fmt.Errorf("%w: a chunk does not have %d items", ErrProtocol, n))
-		}
+// CutItem takes the first item off the data of a chunk: nil for a nil one. If size
+// is not 0, it is that of each item, and they have no length of their own.
+func CutItem(data []byte, size int) (item, rest []byte, err error) {
+	p := parser{b: data}
+	if size > 0 {
+		item = p.take(uint64(size))
+	} else {
+		item = p.item()
 	}
-}
-
-// AllItems returns the items of a chunk, however many there are.
-func AllItems(data []byte, size int) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		for p := (parser{b: data}); len(p.b) > 0; {
-			var item []byte
-			if size > 0 {
-				item = p.take(uint64(size))
-			} else {
-				item = p.item()
-			}
-			if p.bad {
-				yield(nil, p.end("chunk"))
-				return
-			}
-			if !yield(item, nil) {
-				return
-			}
-		}
+	if p.bad {
+		return nil, nil, p.end("chunk")
 	}
+	return item, p.b, nil
 }
 
 // Outcome is what came of an item of a chunk.
@@ -401,19 +389,12 @@ func AppendOutcome(b []byte, kind byte, data []byte, isNil bool) []byte {
 	return AppendItem(append(b, kind), data, isNil)
 }
 
-// Outcomes returns what came of the items of a chunk, and an error where data
-// is not that.
-func Outcomes(data []byte) iter.Seq2[Outcome, error] {
-	return func(yield func(Outcome, error) bool) {
-		for p := (parser{b: data}); len(p.b) > 0; {
-			o := Outcome{Kind: p.byte(), Data: p.item()}
-			if p.bad {
-				yield(Outcome{}, p.end("chunk"))
-				return
-			}
-			if !yield(o, nil) {
-				return
-			}
-		}
+// CutOutcome takes the first outcome off those of some items.
+func CutOutcome(data []byte) (o Outcome, rest []byte, err error) {
+	p := parser{b: data}
+	o = Outcome{Kind: p.byte(), Data: p.item()}
+	if p.bad {
+		return Outcome{}, nil, p.end("chunk")
 	}
+	return o, p.b, nil
 }
