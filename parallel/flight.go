@@ -268,7 +268,7 @@ func (c *CachedFunc[In, Out]) compute(ctx context.Context, lock *disk.Lock, in I
 	}
 	if failed != nil {
 		c.own.counts.unkept.Add(1)
-		if !errors.Is(failed, disk.ErrDistrust) {
+		if !errors.Is(failed, disk.ErrNotUsed) {
 			c.memory.log("a result is not kept", c.owner.name, failed)
 		}
 	}

@@ -284,7 +284,7 @@ func TestClearLeavesTheCountOfWhatWasEvicted(t *testing.T) {
 	settled(t, s, keyNumber(1), "x")
 	settled(t, s, keyNumber(2), "x")
 	mustClear(t, s, "")
-	if got := s.Evicted(); got != 1 {
+	if got := evicted(s); got != 1 {
 		t.Errorf("Evicted = %d after one was; want 1", got)
 	}
 }

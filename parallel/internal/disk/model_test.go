@@ -65,7 +65,7 @@ func (m *model) reopen() {
 	if m.s != nil {
 		shut(m.s)
 	}
-	m.s = New(m.dir, Limits{}, func(what, path string, err error) { m.t.Errorf("reported: %s: %s: %v", what, path, err) })
+	m.s = New(m.dir, Limits{}, func(what, path string, err error) { m.t.Errorf("reported: %s: %s: %v", what, path, err) }, nil)
 }
 
 func (m *model) path(n int) string { return m.s.Path(folder, keyNumber(n)) }

@@ -53,7 +53,7 @@ func TestFolderOfAndPathStayTheSame(t *testing.T) {
 	if got, want := FolderOf("Features v2/é"), Folder("features_v2__-393017cd101ae9b3"); got != want {
 		t.Errorf("FolderOf = %q; want %q as ever", got, want)
 	}
-	s := New("dir", Limits{}, nil)
+	s := New("dir", Limits{}, nil, nil)
 	got := s.Path("f", sha256.Sum256(nil))
 	want := filepath.Join("dir", "f", "e", "3", "b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 	if got != want {
@@ -70,7 +70,7 @@ func TestOthersFoldersAreNoneOfOurs(t *testing.T) {
 }
 
 func TestKeyOfIsTheInverseOfPath(t *testing.T) {
-	s := New(filepath.Join(string(os.PathSeparator), "some where", "a"), Limits{}, nil)
+	s := New(filepath.Join(string(os.PathSeparator), "some where", "a"), Limits{}, nil, nil)
 	rapid.Check(t, func(t *rapid.T) {
 		key := Key(rapid.SliceOfN(rapid.Byte(), len(Key{}), len(Key{})).Draw(t, "key"))
 		path := s.Path(FolderOf(rapid.String().Draw(t, "name")), key)

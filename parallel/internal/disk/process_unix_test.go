@@ -74,7 +74,7 @@ func init() {
 
 // quiet is the store of a child, whose tests see to what it reports.
 func quiet(dir string) *Store {
-	return New(dir, Limits{}, func(what, path string, err error) { fmt.Println(what, path, err) })
+	return New(dir, Limits{}, func(what, path string, err error) { fmt.Println(what, path, err) }, nil)
 }
 
 // body is a result that takes more than one page.

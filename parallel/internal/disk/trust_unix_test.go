@@ -16,21 +16,21 @@ import (
 func wantDistrust(t *testing.T, s *Store, told *reports) {
 	t.Helper()
 	key := keyNumber(1)
-	if e, err := s.Read(folder, key); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, ErrDistrust) {
+	if e, err := s.Read(folder, key); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Read = %q, %v; want fs.ErrNotExist for distrust", e.Body, err)
 	}
 	l := lock(t, s, key) // so that calls go on
-	if e, err := l.Read(folder); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, ErrDistrust) {
+	if e, err := l.Read(folder); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Read with the lock = %q, %v; want fs.ErrNotExist for distrust", e.Body, err)
 	}
-	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrDistrust) {
+	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Write = %v; want distrust", err)
 	}
 	l.Unlock()
-	if err := s.Forget(folder, key); !errors.Is(err, ErrDistrust) {
+	if err := s.Forget(folder, key); !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Forget = %v; want distrust", err)
 	}
-	if err := s.Clear(""); !errors.Is(err, ErrDistrust) {
+	if err := s.Clear(""); !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Clear = %v; want distrust", err)
 	}
 	s.Sync()
@@ -136,7 +136,7 @@ func TestAFolderThatOthersMakeBetweenLockAndWriteIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	make777(t, s.dir)
-	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrDistrust) {
+	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Write = %v; want distrust", err)
 	}
 	l.Unlock()
@@ -151,7 +151,7 @@ func TestAFolderThatOthersMakeInTheTrustedOnesPlaceIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	make777(t, s.dir)
-	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrDistrust) {
+	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Write = %v; want distrust", err)
 	}
 	l.Unlock()

@@ -86,8 +86,8 @@ func TestManyWritersAtOnce(t *testing.T) {
 func TestWriteWaitsWhileManySettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, storeDir(t), Limits{})
-		for range manySettling {
-			s.slots <- struct{}{} // as a slow disk would
+		if !s.underWay.TryAcquire(allUnderWay) { // as a slow disk would
+			t.Fatal("something is under way in a new store")
 		}
 		const more = 5
 		var written sync.WaitGroup
@@ -107,9 +107,7 @@ func TestWriteWaitsWhileManySettle(t *testing.T) {
 			t.Errorf("%d of %d were written while %d others settle; want none", len(done), more, manySettling)
 		}
 		wantFiles(t, s, 0, 0) // none is open, either
-		for range manySettling {
-			<-s.slots
-		}
+		s.underWay.Release(allUnderWay)
 		written.Wait()
 		s.Sync()
 		wantFiles(t, s, more, 0)
