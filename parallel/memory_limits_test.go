@@ -354,3 +354,26 @@ func TestLimitsAreKeptAfterSyncThoughManyStoreAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// What was last used in a future that is gone counts as used now, and not as young for
+// ever.
+func TestWhatWasUsedInTheFutureIsRemovedMaxAgeFromNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &parallel.Memory{Dir: t.TempDir(), MaxAge: time.Hour}
+		c := newCached(t, m, "f", "v1", double)
+		use(t, m, c, 0)
+		future := time.Now().AddDate(1, 0, 0)
+		if err := os.Chtimes(theEntry(t, m.Dir), future, future); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 {
+			time.Sleep(20 * time.Minute)
+			use(t, m, c, 1)
+			use(t, m, c, 10+i)
+			kept := thatAreKept(t, m.Dir, 2)
+			if want := []int{0, 1}[min(i/3, 1):]; !slices.Equal(kept, want) {
+				t.Errorf("%d minutes later, kept are %v; want %v", 20*(i+1), kept, want)
+			}
+		}
+	})
+}

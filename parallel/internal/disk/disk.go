@@ -329,3 +329,19 @@ func (s *Store) Sync() {
 		<-done
 	}
 }
+
+// Dir returns the path of the folder.
+func (s *Store) Dir() string { return s.dir }
+
+// Check makes the folder if it is not there, and returns why nothing can be kept in it.
+func (s *Store) Check() error {
+	if err := s.makeRoot(); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(s.dir, "check-*"+tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("whether there is room")
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
+}

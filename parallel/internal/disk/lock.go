@@ -159,6 +159,6 @@ func (s *Store) lockFile() *os.File {
 // isStill reports whether f is the file at path.
 func isStill(f *os.File, path string) bool {
 	is, err := f.Stat()
-	there, missing := os.Stat(path)
+	there, missing := os.Lstat(path)
 	return err == nil && missing == nil && os.SameFile(is, there)
 }
