@@ -19,8 +19,10 @@ import (
 // specials is what may be in the place of a file and can be waited for without an end,
 // or leads elsewhere.
 var specials = map[string]func(path string) error{
-	"a pipe":           func(path string) error { return syscall.Mkfifo(path, 0o600) },
-	"a link to a pipe": func(path string) error { return errors.Join(syscall.Mkfifo(path+".pipe", 0o600), os.Symlink(path+".pipe", path)) },
+	"a pipe": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+	"a link to a pipe": func(path string) error {
+		return errors.Join(syscall.Mkfifo(path+".pipe", 0o600), os.Symlink(path+".pipe", path))
+	},
 	"a link that leads nowhere": func(path string) error {
 		return os.Symlink("nowhere", path)
 	},
