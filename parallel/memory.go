@@ -24,7 +24,8 @@ import (
 // is kept, and anything else is as if it had never been: an entry that is damaged, is
 // not readable, or comes from another version of this module is computed again. What
 // goes wrong with the folder, a full disk for instance, costs no call its result; it
-// is logged with [slog], once for each thing.
+// is logged with [slog], once for each thing, and [Memory.Check] returns it. A file that
+// is no regular one, a pipe for instance, is an entry that is damaged.
 //
 // A result is there for all as soon as its call returns, also if the process ends
 // then. It is safe from a failure of power some milliseconds later; Sync waits for
@@ -32,7 +33,8 @@ import (
 //
 // The folder belongs to one user, who is the only one to write to it: Memory makes
 // it with mode 0700, and files with 0600. It does not use a folder that is somebody
-// else's or that others can write to.
+// else's, that others can write to (as one that was made with a umask of 002 is), or that
+// its owner cannot read; Check says so.
 type Memory struct {
 	// Dir is the folder: location. It is made if it is not there. "" keeps
 	// nothing: the functions are called as if there were no Memory.

@@ -23,6 +23,7 @@ func amountIn(s *Store) (is amount) {
 // However slow removing is, writers wait for it, so that there is never more over a limit
 // than a tenth, or one result.
 func TestWritersWaitForWhoeverSeesToTheLimits(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		limits Limits
 		size   int
@@ -78,6 +79,7 @@ func TestWritersWaitForWhoeverSeesToTheLimits(t *testing.T) {
 
 // The same with writers as quick as they can be.
 func TestEightWritersKeepATenthMoreThanMaxBytesAtMost(t *testing.T) {
+	t.Parallel()
 	const size, most = 300, 60
 	s := open(t, storeDir(t), Limits{MaxBytes: most * size})
 	var writers sync.WaitGroup
@@ -98,6 +100,7 @@ func TestEightWritersKeepATenthMoreThanMaxBytesAtMost(t *testing.T) {
 
 // Each process looks at what the others have stored when it has stored a tenth itself.
 func TestThreeStoresOnOneFolderKeepMaxBytes(t *testing.T) {
+	t.Parallel()
 	for name, limits := range map[string]Limits{"MaxBytes": {MaxBytes: 20 * 4900}, "MaxItems": {MaxItems: 20}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -118,6 +121,7 @@ func TestThreeStoresOnOneFolderKeepMaxBytes(t *testing.T) {
 
 // A file is a part of what may be under way at once.
 func TestPartsAddUpToATenthOfEachLimit(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		limits Limits
 		size   int64

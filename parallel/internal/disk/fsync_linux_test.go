@@ -43,6 +43,7 @@ func failWith(call uint32, with unix.Errno) error {
 
 // Else the name could be on the disk before what it names.
 func TestAResultThatCannotBeSyncedGetsNoName(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	path := New(dir, Limits{}, nil, nil).Path(folder, keyNumber(2))
 	want := "a result is not kept: " + path + ": sync " + path + tmp + ": input/output error\n1 0 true true"

@@ -36,6 +36,7 @@ func sized(size int) string { return strings.Repeat("x", size-headerSize) }
 
 // MEM-13.
 func TestSmallMaxItemsIsKeptExactly(t *testing.T) {
+	t.Parallel()
 	for limit := 1; limit < 10; limit += 4 {
 		s := open(t, storeDir(t), Limits{MaxItems: limit})
 		for n := range 12 {
@@ -51,6 +52,7 @@ func TestSmallMaxItemsIsKeptExactly(t *testing.T) {
 }
 
 func TestWhatWasNotUsedForLongestGoesFirst(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, storeDir(t), Limits{MaxItems: 3})
 		for n := range 3 {
@@ -74,6 +76,7 @@ func TestWhatWasNotUsedForLongestGoesFirst(t *testing.T) {
 }
 
 func TestATenthMoreIsRemoved(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{MaxItems: 20})
 	for n := range 20 {
 		mustPut(t, s, keyNumber(n), "x")
@@ -95,6 +98,7 @@ func TestATenthMoreIsRemoved(t *testing.T) {
 }
 
 func TestMaxBytesIsKept(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, storeDir(t), Limits{MaxBytes: 1000})
 		for n := range 4 {
@@ -111,6 +115,7 @@ func TestMaxBytesIsKept(t *testing.T) {
 }
 
 func TestAnEntryLargerThanMaxBytesIsRefusedAndCostsNoOther(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{MaxBytes: 1000})
 	settled(t, s, keyNumber(0), sized(500))
 	if err := put(s, keyNumber(1), sized(1001)); err == nil {
@@ -133,6 +138,7 @@ func TestAnEntryLargerThanMaxBytesIsRefusedAndCostsNoOther(t *testing.T) {
 
 // "A large entry that the limits would not let stay is not written."
 func TestTheNewestEntryStaysIfItFits(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, storeDir(t), Limits{MaxBytes: 1000})
 		settled(t, s, keyNumber(0), sized(100))
@@ -143,6 +149,7 @@ func TestTheNewestEntryStaysIfItFits(t *testing.T) {
 }
 
 func TestMaxAgeIsKept(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, storeDir(t), Limits{MaxAge: time.Hour})
 		settled(t, s, keyNumber(0), "x")
@@ -165,6 +172,7 @@ func TestMaxAgeIsKept(t *testing.T) {
 
 // MEM-22: the clock of a bubble is decades behind.
 func TestClockSetBackEvictsNothing(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	before := open(t, dir, Limits{})
 	for n := range 5 {
@@ -192,6 +200,7 @@ func TestClockSetBackEvictsNothing(t *testing.T) {
 }
 
 func TestClockSetBackWhileAStoreIsOpen(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, storeDir(t), Limits{MaxAge: time.Hour})
 		settled(t, s, keyNumber(0), "x")
@@ -205,6 +214,7 @@ func TestClockSetBackWhileAStoreIsOpen(t *testing.T) {
 }
 
 func TestAReaderOfWhatIsEvictedSeesTheRightBytesOrNothing(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	a, b := open(t, dir, Limits{MaxItems: 5}), open(t, dir, Limits{MaxItems: 5})
 	var writers, readers sync.WaitGroup
@@ -239,6 +249,7 @@ func TestAReaderOfWhatIsEvictedSeesTheRightBytesOrNothing(t *testing.T) {
 
 // Each counts what it stores itself, and looks when that is a tenth.
 func TestTwoStoresWithLimitsOnOneFolder(t *testing.T) {
+	t.Parallel()
 	for limit, most := range map[int]int{5: 5, 20: 22} {
 		dir := storeDir(t)
 		stores := []*Store{open(t, dir, Limits{MaxItems: limit}), open(t, dir, Limits{MaxItems: limit})}
@@ -252,6 +263,7 @@ func TestTwoStoresWithLimitsOnOneFolder(t *testing.T) {
 }
 
 func TestWhatIsStoredWhileTheLimitsAreSeenToCounts(t *testing.T) {
+	t.Parallel()
 	const limit, meanwhile = 100, 5
 	s, told := openLoud(t, storeDir(t), Limits{MaxItems: limit})
 	for n := range limit {
@@ -279,6 +291,7 @@ func TestWhatIsStoredWhileTheLimitsAreSeenToCounts(t *testing.T) {
 }
 
 func TestWhatCannotBeRemovedIsReportedAndDoesNotCountAsEvicted(t *testing.T) {
+	t.Parallel()
 	s, told := openLoud(t, storeDir(t), Limits{MaxItems: 2})
 	stuck := s.Path(folder, keyNumber(1000))
 	lay(t, filepath.Join(stuck, "foreign"), nil)
@@ -305,6 +318,7 @@ func left(t *testing.T, s *Store, by time.Duration) {
 
 // MEM-21.
 func TestTemporaryFilesOfTheDeadAreSweptAfterAnHour(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{MaxItems: 100})
 	left(t, s, leftFor+time.Minute)
 	settled(t, s, keyNumber(10), "x")
@@ -317,6 +331,7 @@ func TestTemporaryFilesOfTheDeadAreSweptAfterAnHour(t *testing.T) {
 }
 
 func TestTemporaryFilesAreLeftAloneForAnHour(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{MaxItems: 100})
 	left(t, s, leftFor-time.Minute)
 	settled(t, s, keyNumber(10), "x")
@@ -324,6 +339,7 @@ func TestTemporaryFilesAreLeftAloneForAnHour(t *testing.T) {
 }
 
 func TestTemporaryFilesFromTheFutureAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{MaxItems: 100})
 	left(t, s, -24*time.Hour)
 	settled(t, s, keyNumber(10), "x")
@@ -331,6 +347,7 @@ func TestTemporaryFilesFromTheFutureAreLeftAlone(t *testing.T) {
 }
 
 func TestTheTemporaryFilesOfTheLiveAreNeverSwept(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	live := open(t, dir, Limits{})
 	sweepers := []*Store{live}
@@ -357,6 +374,7 @@ func TestTheTemporaryFilesOfTheLiveAreNeverSwept(t *testing.T) {
 }
 
 func TestWithoutLimitsAFolderIsSweptOnceByWhoAddsToIt(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	neighbour := keyNumber(1)
 	neighbour[31]++ // in the same folder
@@ -372,6 +390,7 @@ func TestWithoutLimitsAFolderIsSweptOnceByWhoAddsToIt(t *testing.T) {
 }
 
 func TestWhatTheSweepNamesCountsToTheLimits(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{MaxItems: 3})
 	for n := range 5 {
 		path := s.Path(folder, keyNumber(n)) + tmp
@@ -385,6 +404,7 @@ func TestWhatTheSweepNamesCountsToTheLimits(t *testing.T) {
 }
 
 func TestReadingWithoutLimitsDoesNotTouch(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	settled(t, s, keyNumber(0), "x")
 	path := s.Path(folder, keyNumber(0))

@@ -15,6 +15,7 @@ import (
 // whatever order, Read says what a map would, and a damaged entry is never a wrong
 // result.
 func TestAStoreIsLikeAMap(t *testing.T) {
+	t.Parallel()
 	above, runs := t.TempDir(), 0
 	rapid.Check(t, func(rt *rapid.T) {
 		runs++

@@ -79,6 +79,7 @@ func inTime(t *testing.T, what string, f func()) {
 // Whatever is in the place of a file, a call does not wait for it, nothing of it is
 // used, and what is stored takes its place.
 func TestWhatIsNoRegularFileIsNeverWaitedFor(t *testing.T) {
+	t.Parallel()
 	key := keyNumber(1)
 	for name, make := range specials {
 		for place, path := range map[string]func(*Store) string{
@@ -144,6 +145,7 @@ func TestWhatIsNoRegularFileIsNeverWaitedFor(t *testing.T) {
 
 // A pipe that comes between a writer's two looks at its temporary file.
 func TestAPipeInThePlaceOfAPreparedFileIsReplaced(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	l := lock(t, s, keyNumber(1))
 	l.Prepare(folder)
@@ -160,6 +162,7 @@ func TestAPipeInThePlaceOfAPreparedFileIsReplaced(t *testing.T) {
 }
 
 func TestAPipeInThePlaceOfAFileThatWasFoundIsNotNamed(t *testing.T) {
+	t.Parallel()
 	s, _ := openLoud(t, storeDir(t), Limits{})
 	at := s.Path(folder, keyNumber(1)) + tmp
 	lay(t, at, encoded(keyNumber(1), "x"))

@@ -17,6 +17,7 @@ func void(t *testing.T, s *Store, key Key) {
 }
 
 func TestAVoidEntryIsRemovedWhateverItsName(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	void(t, s, keyNumber(1)) // nothing is there
 	settled(t, s, keyNumber(1), "old")
@@ -32,6 +33,7 @@ func TestAVoidEntryIsRemovedWhateverItsName(t *testing.T) {
 }
 
 func TestWhatWasFoundOrWrittenAndIsVoidGetsNoName(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	lay(t, s.Path(folder, keyNumber(1))+tmp, encoded(keyNumber(1), "unnamed"))
 	l := lock(t, s, keyNumber(1))
@@ -53,6 +55,7 @@ func TestWhatWasFoundOrWrittenAndIsVoidGetsNoName(t *testing.T) {
 }
 
 func TestNoKeyIsKeptOfWhatWasNeverThere(t *testing.T) {
+	t.Parallel()
 	s, _ := openLoud(t, storeDir(t), Limits{})
 	lay(t, filepath.Join(s.dir, string(folder)), nil) // so that nothing can be removed, either
 	for n := range 20 {
@@ -65,6 +68,7 @@ func TestNoKeyIsKeptOfWhatWasNeverThere(t *testing.T) {
 
 // A folder that is not used has entries that may be used later.
 func TestAnEntryThatIsVoidWhileTheFolderIsNotUsedStaysVoid(t *testing.T) {
+	t.Parallel()
 	s, told := openLoud(t, storeDir(t), Limits{})
 	settled(t, s, keyNumber(1), "old")
 	if err := os.Chmod(s.dir, 0o777); err != nil {

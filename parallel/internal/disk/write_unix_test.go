@@ -162,6 +162,7 @@ func modes(dir string) error {
 
 // MEM-20.
 func TestFoldersAndFilesAreForTheirOwnerAlone(t *testing.T) {
+	t.Parallel()
 	c := startChild(t, "umask 0", filepath.Join(t.TempDir(), "above", "cache"))
 	if said := c.rest(); said != "" {
 		t.Error(said)
@@ -170,6 +171,7 @@ func TestFoldersAndFilesAreForTheirOwnerAlone(t *testing.T) {
 
 // MEM-12: as on a full disk, a part is written and then no more.
 func TestWhatDoesNotFitIsReturnedAndLeavesNoTemporaryFile(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	c := startChild(t, "write little", s.dir)
 	if got, want := c.rest(), "Write: true\nWrite: true"; got != want {
@@ -183,6 +185,7 @@ func TestWhatDoesNotFitIsReturnedAndLeavesNoTemporaryFile(t *testing.T) {
 
 // A result that could not replace it made the entry void, and nothing can be removed.
 func TestAVoidEntryThatCannotBeRemovedIsNotUsed(t *testing.T) {
+	t.Parallel()
 	c := startChild(t, "void", foreignDir(t))
 	const missing = `"" true, with the lock "" true, other "other"`
 	want := "void: " + missing + "\nwhen it could be removed: " + missing + "\nwith an old temporary file: " + missing +
@@ -205,6 +208,7 @@ func foreignDir(t *testing.T) string {
 
 // MEM-12.
 func TestAReadOnlyFolderIsReadAndErrorsAreReturned(t *testing.T) {
+	t.Parallel()
 	c := startChild(t, "read only", foreignDir(t))
 	if got, want := c.rest(), "Write: true\nWrite: true\nForget: true\nClear: true"; got != want {
 		t.Errorf("the child said %q; want %q", got, want)
@@ -212,6 +216,7 @@ func TestAReadOnlyFolderIsReadAndErrorsAreReturned(t *testing.T) {
 }
 
 func TestClearOfWhatCannotBeListedIsAnError(t *testing.T) {
+	t.Parallel()
 	c := startChild(t, "unreadable", foreignDir(t))
 	if got, want := c.rest(), "Clear: true kept: true"; got != want {
 		t.Errorf("the child said %q; want %q", got, want)
@@ -219,6 +224,7 @@ func TestClearOfWhatCannotBeListedIsAnError(t *testing.T) {
 }
 
 func TestADamagedEntryOfManyTerabytesIsADamagedError(t *testing.T) {
+	t.Parallel()
 	c := startChild(t, "read sparse", storeDir(t))
 	if got := c.rest(); got != "true" {
 		t.Errorf("the child said %q; want true", got)
@@ -227,6 +233,7 @@ func TestADamagedEntryOfManyTerabytesIsADamagedError(t *testing.T) {
 
 // A crash of the system may leave blocks that were never written.
 func TestAnEntryOfZerosIsRefused(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	path := s.Path(folder, keyNumber(1))
 	lay(t, path, make([]byte, 500))
