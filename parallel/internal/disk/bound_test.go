@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // amountIn returns how much there is, with and without a name.
@@ -146,6 +147,36 @@ func TestPartsAddUpToATenthOfEachLimit(t *testing.T) {
 		part := row.limits.part(row.size)
 		if got := allUnderWay / part; part < 1 || got != row.most {
 			t.Errorf("%s: %d files of %d bytes may be under way; want %d", fmt.Sprint(row.limits), got, row.size, row.most)
+		}
+	}
+}
+
+// Looking at what is kept takes as long as it is large: it is done when there may be too
+// much, and else not.
+func TestTheLimitsAreSeenToWhenThereMayBeTooMuch(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	looked := func(before time.Duration, is, added amount) usage { return usage{now.Add(-before), is, added} }
+	bytes, items, age := Limits{MaxBytes: 1000}, Limits{MaxItems: 100}, Limits{MaxAge: 8 * time.Hour}
+	for name, row := range map[string]struct {
+		usage  usage
+		limits Limits
+		want   bool
+	}{
+		"never looked":              {usage{}, bytes, true},
+		"at MaxBytes":               {looked(0, amount{1000, 5000}, amount{100, 5000}), bytes, false},
+		"over MaxBytes":             {looked(0, amount{1001, 1}, amount{}), bytes, true},
+		"more than a tenth of it":   {looked(0, amount{200, 1}, amount{101, 1}), bytes, true},
+		"at MaxItems":               {looked(0, amount{5000, 100}, amount{5000, 10}), items, false},
+		"over MaxItems":             {looked(0, amount{1, 101}, amount{}), items, true},
+		"more than a tenth of them": {looked(0, amount{1, 20}, amount{1, 11}), items, true},
+		"an eighth of MaxAge":       {looked(time.Hour, amount{1 << 40, 1 << 20}, amount{1 << 40, 1 << 20}), age, false},
+		"more than an eighth":       {looked(time.Hour+1, amount{}, amount{}), age, true},
+		"a clock that was set back": {looked(-time.Hour-1, amount{}, amount{}), age, true},
+		"long ago, without MaxAge":  {looked(1000*time.Hour, amount{1, 1}, amount{1, 1}), Limits{MaxBytes: 1000, MaxItems: 100}, false},
+	} {
+		if got := row.usage.isDue(&row.limits, now); got != row.want {
+			t.Errorf("%s: isDue = %v; want %v", name, got, row.want)
 		}
 	}
 }
