@@ -139,13 +139,15 @@ func TestAnEntryLargerThanMaxBytesIsRefusedAndCostsNoOther(t *testing.T) {
 // "A large entry that the limits would not let stay is not written."
 func TestTheNewestEntryStaysIfItFits(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := open(t, storeDir(t), Limits{MaxBytes: 1000})
-		settled(t, s, keyNumber(0), sized(100))
-		time.Sleep(time.Second)
-		settled(t, s, keyNumber(1), sized(950))
-		wantPresent(t, s, 2, 1)
-	})
+	for _, size := range []int{950, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			s := open(t, storeDir(t), Limits{MaxBytes: 1000})
+			settled(t, s, keyNumber(0), sized(100))
+			time.Sleep(time.Second)
+			settled(t, s, keyNumber(1), sized(size))
+			wantPresent(t, s, 2, 1)
+		})
+	}
 }
 
 func TestMaxAgeIsKept(t *testing.T) {
