@@ -14,11 +14,13 @@
 // file, and take either only if it is whole. Syncing takes a disk ten times as long
 // as writing, so that is done behind the caller's back, by a goroutine that then
 // renames the file, gives back the lock, and sees to the limits; [Store.Sync] waits
-// for it. If the process ends before, the next one finds a temporary file that is
+// for it. Until the limits were seen to, the file is a part of what may be under way, and
+// who writes another may have to wait: see Limits.part. If the process ends before, the next one finds a temporary file that is
 // whole and nobody's, and goes on from there. One that is torn is written over.
 //
-// Nothing here trusts a file: each read compares the magic, the version, the key,
-// the length and the checksum.
+// Nothing here trusts a file: each open is one of openFile, which waits for no pipe and
+// follows no link, and each read compares the magic, the version, the key, the length
+// and the checksum.
 package disk
 
 import (
