@@ -120,11 +120,14 @@ func init() {
 			must(0, syscall.Setuid(nobody))
 		}
 		dir = filepath.Join(dir, "cache")
-		s := quiet(dir)
+		s := New(dir, Limits{}, func(what, path string, _ error) { fmt.Println("reported:", what, path == dir) }, nil)
 		must(0, put(s, keyNumber(1), "x"))
 		s.Sync()
+		must(0, os.Chmod(filepath.Join(dir, string(folder)), 0))
+		_, err := s.ReadNamed(folder, keyNumber(1))
+		fmt.Println("missing:", errors.Is(err, fs.ErrNotExist))
 		must(0, os.Chmod(filepath.Join(dir, string(folder)), 0o300))
-		err := s.Clear("")
+		err = s.Clear("")
 		_, kept := s.Read(folder, keyNumber(1))
 		fmt.Println("Clear:", err != nil, "kept:", kept == nil)
 		must(0, os.Chmod(filepath.Join(dir, string(folder)), 0o700))
@@ -218,7 +221,7 @@ func TestAReadOnlyFolderIsReadAndErrorsAreReturned(t *testing.T) {
 func TestClearOfWhatCannotBeListedIsAnError(t *testing.T) {
 	t.Parallel()
 	c := startChild(t, "unreadable", foreignDir(t))
-	if got, want := c.rest(), "Clear: true kept: true"; got != want {
+	if got, want := c.rest(), "reported: results cannot be read true\nmissing: true\nClear: true kept: true"; got != want {
 		t.Errorf("the child said %q; want %q", got, want)
 	}
 }
