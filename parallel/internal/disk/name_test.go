@@ -100,3 +100,10 @@ func TestKeyOfOtherFilesIsNone(t *testing.T) {
 		}
 	}
 }
+
+func TestAFolderIsCalledAsItsFunctionWhereThatIsPlain(t *testing.T) {
+	t.Parallel()
+	if got, _, _ := strings.Cut(string(FolderOf("azAZ09_/é")), "-"); got != "azaz09___" {
+		t.Errorf("the folder of azAZ09_/é begins with %q; want azaz09___", got)
+	}
+}
