@@ -94,15 +94,16 @@ func isHere(ex executor.Executor) bool {
 	return false
 }
 
-// joblibName is what joblib calls a backend.
+// joblibName is what the line of a run's beginning calls what makes its calls, where
+// joblib has the name of a class: by the name of the backend that it is, or of its type.
 func joblibName(ex executor.Executor) string {
 	switch ex.(type) {
 	case *executor.ThreadPoolExecutor:
-		return "ThreadingBackend"
+		return "threads"
 	case *executor.ProcessPoolExecutor:
-		return "LokyBackend"
+		return "processes"
 	case *executor.Sequential:
-		return "SequentialBackend"
+		return "sequential"
 	}
 	_, name, _ := strings.Cut(fmt.Sprintf("%T", ex), ".")
 	return name

@@ -120,7 +120,7 @@ func (m *Memory) claim(o owner, function unsafe.Pointer) (*ownership, error) {
 	defer m.mu.Unlock()
 	own := m.owners[o]
 	if own == nil {
-		own = &ownership{function: function}
+		own = m.own(o, function)
 		m.owners[o] = own
 	}
 	if own.function != function {
@@ -157,7 +157,7 @@ func (c *CachedFunc[In, Out]) begin(ctx context.Context, in In) (key disk.Key, i
 	key, err = c.key(in)
 	if err != nil {
 		c.memory.log("an argument cannot be a key", c.owner.name, err)
-		c.own.counts.misses.Add(1)
+		c.own.count(misses, 1)
 	}
 	return key, err == nil, nil
 }
@@ -182,16 +182,17 @@ func (c *CachedFunc[In, Out]) use(e disk.Entry, err error) (out Out, _ error) {
 		return out, fs.ErrNotExist
 	}
 	if out, err = executor.Decode[Out](e.Body); err == nil {
-		c.own.counts.hits.Add(1)
-		c.own.counts.saved.Add(int64(e.Took))
+		c.own.count(hits, 1)
+		c.own.count(saved, int64(e.Took))
 	}
 	return out, err
 }
 
-// mayUse reports whether an entry is young enough and valid.
+// mayUse reports whether an entry is young enough and valid. How old one is that comes
+// from the future, before a clock was set back, nobody knows.
 func (c *CachedFunc[In, Out]) mayUse(e disk.Entry) bool {
 	m := c.memory
-	if m.ExpiresAfter > 0 && time.Since(e.Stored) >= m.ExpiresAfter {
+	if age := time.Since(e.Stored); m.ExpiresAfter > 0 && (age < 0 || age >= m.ExpiresAfter) {
 		return false
 	}
 	return m.Validate == nil || m.Validate(MemoryEntry{c.owner.name, c.owner.version, e.Stored, e.Took, len(e.Body)})
@@ -213,7 +214,9 @@ func (c *CachedFunc[In, Out]) Contains(in In) bool {
 
 // Refresh calls the function even if its result is kept, and keeps the new one:
 // MemorizedFunc.call. If a call with the same argument runs, it waits for that first.
-// The function runs on the caller's goroutine.
+// The function runs on the caller's goroutine. If its result cannot be kept, the old one
+// is not used any more either: it is removed, or where nothing can be removed, this
+// Memory does not look at it.
 func (c *CachedFunc[In, Out]) Refresh(ctx context.Context, in In) (Out, error) {
 	var none Out
 	key, isKept, err := c.begin(ctx, in)
@@ -264,8 +267,8 @@ func (c *CachedFunc[In, Out]) Clear() error {
 	return nil
 }
 
-// Stats counts the calls of the function, of this version. Evicted is 0: limits are
-// the Memory's.
+// Stats counts the calls of the function, of this version, as [Memory.Stats] does.
+// Evicted is 0: limits are the Memory's.
 func (c *CachedFunc[In, Out]) Stats() MemoryStats {
 	if c.own == nil {
 		return MemoryStats{}

@@ -164,7 +164,7 @@ func TestAConfigurationGivesTheFieldsThatAreZero(t *testing.T) {
 		if want := []int{0, 1, 2, 3, -1, 5}; err != nil || !slices.Equal(got, want) || c.most.Load() != 3 || time.Since(begin) != 11*time.Second {
 			t.Errorf("Run = %v, %v after %v, %d at once; want %v after 11s, 3 at once", got, err, time.Since(begin), c.most.Load(), want)
 		}
-		if progress != 7 || !strings.HasPrefix(out.String(), "[Parallel(n_jobs=3)]: Using backend ThreadingBackend with 3 concurrent workers.\n") {
+		if progress != 7 || !strings.HasPrefix(out.String(), "[Parallel(n_jobs=3)]: Using backend threads with 3 concurrent workers.\n") {
 			t.Errorf("progress was told %d times, printed is %q; want 7 times, joblib's lines", progress, &out)
 		}
 

@@ -45,7 +45,11 @@
 //   - A function with a memory has a name and a version of your choice, since Go cannot
 //     see when its code changes. Calls that come while one runs wait for it; limits
 //     are kept without being asked to; nothing that is read is code.
-//   - What joblib prints with verbose is printed here too, line by line.
+//   - What joblib prints with verbose has its form here too. But above 10 each batch has
+//     its line, with one job too, and so have batches that end at once; below, how many
+//     have ended decides, where joblib counts those that were sent. The line of the last
+//     batch is the one that says that the run has finished. What makes the calls has its
+//     name of this package.
 //
 // With Go 1.27, Run and Stream are methods of Jobs too, and Cache is one of Memory.
 package parallel

@@ -146,14 +146,14 @@ func ExampleStreamUnordered() {
 	// slow <nil>
 }
 
-// ExampleJobs prints what joblib prints, but to stdout. A line in the middle has
+// ExampleJobs prints lines as joblib does, but to stdout. A line in the middle has
 // times, which differ.
 func ExampleJobs() {
 	j := parallel.Jobs{N: 1, Verbose: 1, Output: new(withoutTimes)}
 	_, err := parallel.Run(context.Background(), j, animals("elephant", "owl", "gopher"))
 	fmt.Println(err)
 	// Output:
-	// [Parallel(n_jobs=1)]: Using backend SequentialBackend with 1 concurrent workers.
+	// [Parallel(n_jobs=1)]: Using backend sequential with 1 concurrent workers.
 	// [Parallel(n_jobs=1)]: Done   3 out of   3
 	// <nil>
 }

@@ -223,7 +223,7 @@ func (c *CachedFunc[In, Out]) look(f *flight, key disk.Key, in In, l *landing[Ou
 		return
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		c.own.counts.damaged.Add(1)
+		c.own.count(damaged, 1)
 		c.memory.log("an entry is computed again", c.memory.store.Path(c.folder, key), err)
 	}
 	l.out, l.encoding, l.err = c.compute(f.ctx, lock, in, func() error {
@@ -251,7 +251,7 @@ func (m *Memory) lock(ctx context.Context, key disk.Key) (*disk.Lock, error) {
 // compute calls the function and keeps its result, unless check has an error. The
 // encoding is nil if there is none.
 func (c *CachedFunc[In, Out]) compute(ctx context.Context, lock *disk.Lock, in In, check func() error) (out Out, encoding []byte, err error) {
-	c.own.counts.misses.Add(1)
+	c.own.count(misses, 1)
 	lock.Prepare(c.folder)
 	start := time.Now()
 	out, err = c.fn(ctx, in)
@@ -267,8 +267,9 @@ func (c *CachedFunc[In, Out]) compute(ctx context.Context, lock *disk.Lock, in I
 		failed = lock.Write(c.folder, disk.Entry{Stored: end, Took: end.Sub(start), Body: encoding})
 	}
 	if failed != nil {
-		c.own.counts.unkept.Add(1)
-		if !errors.Is(failed, disk.ErrDistrust) {
+		lock.Void(c.folder) // what was there is the result no more
+		c.own.count(unkept, 1)
+		if !errors.Is(failed, disk.ErrNotUsed) {
 			c.memory.log("a result is not kept", c.owner.name, failed)
 		}
 	}
@@ -282,12 +283,12 @@ func (c *CachedFunc[In, Out]) land(ctx context.Context, in In, l *landing[Out]) 
 	crashed := l.panicked != nil || l.exited
 	if !isFirst && !crashed && l.err == nil {
 		if out, err = executor.Decode[Out](l.encoding); err != nil { // it has no encoding, and is not kept
-			c.own.counts.misses.Add(1)
+			c.own.count(misses, 1)
 			return c.fn(ctx, in)
 		}
 	}
 	if !isFirst {
-		c.own.counts.shared.Add(1)
+		c.own.count(shared, 1)
 	}
 	switch {
 	case l.panicked != nil:

@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -26,7 +24,6 @@ type joblib struct {
 	UnknownBackend string `json:"unknown_backend"`
 	Effective      []effectiveRow
 	Cuts           []cutRow
-	Printed        []printedRow
 	Outcomes       []outcomeRow
 }
 
@@ -156,132 +153,6 @@ func TestCallsAreCutIntoJoblibsBatches(t *testing.T) {
 func on(ex executor.Executor, j parallel.Jobs) parallel.Jobs {
 	j.Executor = ex
 	return j
-}
-
-type printedRow struct {
-	backend           string
-	jobs, verbose, n  int
-	preDispatch       any
-	batch             int
-	stream, joblibsIs string // where it is printed, and which backend joblib uses
-	workers           int
-	lines             string // in short: 3 is "Done 3 tasks", 3/8 is "Done 3 out of 8", 8. is the last
-}
-
-func (r *printedRow) UnmarshalJSON(text []byte) error {
-	return json.Unmarshal(text, &[]any{&r.backend, &r.jobs, &r.verbose, &r.n, &r.preDispatch, &r.batch, &r.stream, &r.joblibsIs, &r.workers, &r.lines})
-}
-
-// text returns what joblib has printed, with T for each time.
-func (r *printedRow) text(t *testing.T, table joblib) string {
-	number := func(word string) int {
-		n, err := strconv.Atoi(word)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, table.Lines.Begin, r.jobs, r.joblibsIs, r.workers)
-	for _, word := range strings.Fields(r.lines) {
-		done, total, isOf := strings.Cut(word, "/")
-		done, isEnd := strings.CutSuffix(done, ".")
-		switch {
-		case isEnd:
-			fmt.Fprintf(&b, table.Lines.End, r.jobs, number(done), number(done))
-		case isOf:
-			fmt.Fprintf(&b, table.Lines.Of, r.jobs, number(done), number(total))
-		default:
-			fmt.Fprintf(&b, table.Lines.Tasks, r.jobs, number(done))
-		}
-	}
-	return b.String()
-}
-
-var times = regexp.MustCompile(`(elapsed|remaining): +[0-9.]+(s|min)`)
-
-// source returns the calls of a row. As joblib's in the table, they wait until all
-// are taken that are taken ahead: a line has how many were.
-func (r *printedRow) source(t *testing.T) iter.Seq[parallel.Call[int]] {
-	ahead := r.n + 1 // all: until the source ends
-	if p := preDispatch(t, r.preDispatch); p == 0 {
-		ahead = 2 * r.workers
-	} else if p > 0 {
-		ahead = p
-	}
-	areTaken := make(chan struct{})
-	wait := func(_ context.Context, n int) (int, error) {
-		<-areTaken
-		return n, nil
-	}
-	if r.workers == 1 {
-		close(areTaken)
-		wait = double
-	}
-	return func(yield func(parallel.Call[int]) bool) {
-		for i := range r.n {
-			if i+1 == ahead && r.workers > 1 {
-				close(areTaken)
-			}
-			if !yield(parallel.Delayed(wait, i)) {
-				return
-			}
-		}
-		if r.n < ahead && r.workers > 1 {
-			close(areTaken)
-		}
-	}
-}
-
-// Run and Stream print what joblib prints, line by line.
-func TestVerboseIsJoblibsByteForByte(t *testing.T) {
-	setCPUs(t, 4)
-	table := readJoblib(t)
-	for _, row := range table.Printed {
-		if row.backend == "loky" {
-			continue // see TestVerboseOfProcessesIsJoblibs
-		}
-		j := parallel.Jobs{N: row.jobs, Backend: row.backend, Verbose: row.verbose, BatchSize: row.batch, PreDispatch: preDispatch(t, row.preDispatch)}
-		for name, run := range map[string]func() error{
-			"Run": func() error {
-				_, err := parallel.Run(t.Context(), j, row.source(t))
-				return err
-			},
-			"Stream": func() error {
-				_, err := executor.Collect(parallel.Stream(t.Context(), j, row.source(t)))
-				return err
-			},
-		} {
-			var err error
-			got, other := captured(t, func() { err = run() })
-			if row.stream == "stderr" {
-				got, other = other, got
-			}
-			got = times.ReplaceAllString(got, "$1: T")
-			if want := row.text(t, table); got != want || other != "" || err != nil {
-				t.Errorf("%s of %d calls, %+v: error %v; %q on the other stream; on %s:\n%s\nwant:\n%s", name, row.n, j, err, other, row.stream, got, want)
-			}
-		}
-	}
-}
-
-// The calls in processes cannot wait for the source, but the processes take their
-// time to start.
-func TestVerboseOfProcessesIsJoblibs(t *testing.T) {
-	table := readJoblib(t)
-	for _, row := range table.Printed {
-		if row.backend != "loky" {
-			continue
-		}
-		in, _ := counting(row.n, double)
-		var out strings.Builder
-		j := parallel.Jobs{N: row.jobs, Backend: row.backend, Verbose: row.verbose, BatchSize: row.batch, Output: &out}
-		_, err := parallel.Run(t.Context(), j, in)
-		got, want := times.ReplaceAllString(out.String(), "$1: T"), row.text(t, table)
-		if got != want || err != nil {
-			t.Errorf("%d calls with Verbose %d: error %v; printed\n%s\nwant:\n%s", row.n, row.verbose, err, got, want)
-		}
-	}
 }
 
 type outcomeRow struct {

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -25,7 +24,8 @@ import (
 // is kept, and anything else is as if it had never been: an entry that is damaged, is
 // not readable, or comes from another version of this module is computed again. What
 // goes wrong with the folder, a full disk for instance, costs no call its result; it
-// is logged with [slog], once for each thing.
+// is logged with [slog], once for each thing, and [Memory.Check] returns it. A file that
+// is no regular one, a pipe for instance, is an entry that is damaged.
 //
 // A result is there for all as soon as its call returns, also if the process ends
 // then. It is safe from a failure of power some milliseconds later; Sync waits for
@@ -33,14 +33,16 @@ import (
 //
 // The folder belongs to one user, who is the only one to write to it: Memory makes
 // it with mode 0700, and files with 0600. It does not use a folder that is somebody
-// else's or that others can write to.
+// else's, that others can write to (as one that was made with a umask of 002 is), or that
+// its owner cannot read; Check says so.
 type Memory struct {
 	// Dir is the folder: location. It is made if it is not there. "" keeps
 	// nothing: the functions are called as if there were no Memory.
 	Dir string
 
 	// ExpiresAfter is how old a result may be; 0 is no limit: expires_after. One
-	// that is older is computed again.
+	// that is older is computed again, and so is one from the future, which there is
+	// when a clock was set back.
 	ExpiresAfter time.Duration
 
 	// Validate says whether a result may be used, when it is about to be; nil is yes:
@@ -52,9 +54,10 @@ type Memory struct {
 	// is no limit: reduce_size, without having to call it. Over a limit, the
 	// results that were not used for longest are removed, a tenth more than needed;
 	// MaxAge is the time since a result was last used. It is seen to after results
-	// are stored. Each process looks at what the others have stored when it has stored
-	// a tenth of a limit itself, so that with n of them there may be n-1 tenths too
-	// much for a while.
+	// are stored: for a while there may be a tenth more, or one result, and whoever
+	// stores another then waits. Each process looks at what the others have stored when
+	// it has stored a tenth of a limit itself, so that with n of them there may be 2n-1
+	// tenths too much, or n results.
 	MaxBytes int64
 	MaxItems int
 	MaxAge   time.Duration
@@ -63,10 +66,12 @@ type Memory struct {
 	wrong error     // with the exported fields
 	store *disk.Store
 
+	evicted tally
+
 	mu      sync.Mutex // guards the fields below, and no wait
 	owners  map[owner]*ownership
 	flights map[disk.Key]*flight
-	logged  map[string]bool
+	logged  map[string]map[string]bool // the places, by what went wrong there
 	group   singleflight.Group
 }
 
@@ -78,8 +83,9 @@ type MemoryEntry struct {
 	Size          int           // in bytes, of its encoding
 }
 
-// MemoryStats counts the calls of functions with a memory since they were wrapped.
-// A call is one of Hits, Misses and Shared, unless its ctx ended first.
+// MemoryStats counts the calls of functions with a memory since they were wrapped, in
+// this process and, on Linux, in the worker processes that it has started, and theirs. A
+// call is one of Hits, Misses and Shared, unless its ctx ended first.
 type MemoryStats struct {
 	Hits    int64         // were answered from disk
 	Misses  int64         // called the function
@@ -93,7 +99,7 @@ type MemoryStats struct {
 // open makes what the Memory works with and returns what is wrong with its fields.
 func (m *Memory) open() error {
 	m.once.Do(func() {
-		if m.wrong = m.check(); m.wrong != nil || m.Dir == "" {
+		if m.wrong = m.wrongField(); m.wrong != nil || m.Dir == "" {
 			return
 		}
 		dir, err := filepath.Abs(m.Dir) // so that it stays where it is when the process goes elsewhere
@@ -102,15 +108,17 @@ func (m *Memory) open() error {
 			return
 		}
 		limits := disk.Limits{MaxBytes: m.MaxBytes, MaxItems: m.MaxItems, MaxAge: m.MaxAge}
-		m.store = disk.New(dir, limits, m.log)
+		m.evicted = tallyOf(dir, owner{})
+		m.store = disk.New(dir, limits, m.log, func(entries int64) { m.evicted.add(evicted, entries) })
 		m.owners = make(map[owner]*ownership)
 		m.flights = make(map[disk.Key]*flight)
-		m.logged = make(map[string]bool)
+		m.logged = make(map[string]map[string]bool)
 	})
 	return m.wrong
 }
 
-func (m *Memory) check() error {
+// wrongField returns what is wrong with the exported fields.
+func (m *Memory) wrongField() error {
 	switch {
 	case m.ExpiresAfter < 0:
 		return fmt.Errorf("parallel: Memory: ExpiresAfter is %v; it must be positive, or 0 for no limit", m.ExpiresAfter)
@@ -124,19 +132,48 @@ func (m *Memory) check() error {
 	return nil
 }
 
+// mostLogged is how many places one thing is logged for: a folder that somebody has
+// damaged may have millions of entries.
+const mostLogged = 100
+
 // log tells of what went wrong, once for each thing and place.
 func (m *Memory) log(what, path string, err error) {
-	m.mu.Lock()
-	key := what + "\x00" + path
-	if what == "a result is not kept" {
-		key = what // for one reason, most likely: a full disk has many results
-	}
-	wasLogged := m.logged[key]
-	m.logged[key] = true
-	m.mu.Unlock()
-	if !wasLogged {
+	if m.isNews(what, path) {
 		slog.Warn("parallel: Memory: "+what, "path", path, "err", err)
 	}
+}
+
+// isNews reports whether that is to be logged, and notes that it was.
+func (m *Memory) isNews(what, path string) bool {
+	switch what {
+	case "a result is not kept", "an entry over the limits cannot be removed":
+		path = "" // for one reason, most likely: a full disk has many results
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	places := m.logged[what]
+	if places == nil {
+		places = make(map[string]bool)
+		m.logged[what] = places
+	}
+	if places[path] || len(places) == mostLogged {
+		return false
+	}
+	places[path] = true
+	return true
+}
+
+// Check returns why results cannot be kept: what is wrong with the fields of m, or with
+// its folder, which it makes if it is not there. Calls do not fail of that; they log it.
+// A program that wants to know before it begins asks Check.
+func (m *Memory) Check() error {
+	if err := m.open(); err != nil || m.store == nil {
+		return err
+	}
+	if err := m.store.Check(); err != nil {
+		return fmt.Errorf("parallel: Memory: %w", err)
+	}
+	return nil
 }
 
 // Clear removes all results of all functions: Memory.clear. Other files in Dir stay
@@ -160,7 +197,8 @@ func (m *Memory) Sync() {
 	}
 }
 
-// Stats counts the calls of all functions of the Memory.
+// Stats counts the calls of all functions of the Memory. In a worker process it counts
+// those that were made there.
 func (m *Memory) Stats() MemoryStats {
 	var sum MemoryStats
 	if m.open() != nil || m.store == nil {
@@ -171,7 +209,7 @@ func (m *Memory) Stats() MemoryStats {
 	for _, o := range m.owners {
 		sum = sum.plus(o.stats())
 	}
-	sum.Evicted = m.store.Evicted()
+	sum.Evicted = m.evicted.sum(evicted)
 	return sum
 }
 
@@ -192,16 +230,23 @@ type owner struct{ name, version string }
 // ownership is that of a function.
 type ownership struct {
 	function any // pointer to the function value
-	counts   struct{ hits, misses, shared, unkept, damaged, saved atomic.Int64 }
+	tally    tally
 }
+
+// own returns the ownership of a function by that name.
+func (m *Memory) own(o owner, function any) *ownership {
+	return &ownership{function, tallyOf(m.store.Dir(), o)}
+}
+
+func (o *ownership) count(what counter, n int64) { o.tally.add(what, n) }
 
 func (o *ownership) stats() MemoryStats {
 	return MemoryStats{
-		Hits:    o.counts.hits.Load(),
-		Misses:  o.counts.misses.Load(),
-		Shared:  o.counts.shared.Load(),
-		Unkept:  o.counts.unkept.Load(),
-		Damaged: o.counts.damaged.Load(),
-		Saved:   time.Duration(o.counts.saved.Load()),
+		Hits:    o.tally.sum(hits),
+		Misses:  o.tally.sum(misses),
+		Shared:  o.tally.sum(shared),
+		Unkept:  o.tally.sum(unkept),
+		Damaged: o.tally.sum(damaged),
+		Saved:   time.Duration(o.tally.sum(saved)),
 	}
 }

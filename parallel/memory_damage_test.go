@@ -190,6 +190,27 @@ func TestEachDamagedEntryIsReportedOnce(t *testing.T) {
 	}
 }
 
+// A folder that somebody has damaged may have millions of entries.
+func TestDamageIsLoggedForAHundredEntriesAtMost(t *testing.T) {
+	logged := logging(t)
+	m := &parallel.Memory{Dir: t.TempDir()}
+	c := newCached(t, m, "f", "v1", double)
+	for i := range 120 {
+		mustBe(t, "f", 2*i)(c.Call(t.Context(), i))
+	}
+	m.Sync()
+	whole, _ := entries(t, m.Dir)
+	for _, path := range whole {
+		damage(t, path)
+	}
+	for i := range 120 {
+		mustBe(t, "f", 2*i)(c.Call(t.Context(), i))
+	}
+	if s := m.Stats(); s.Damaged != 120 || len(logged.all()) != 100 {
+		t.Errorf("Damaged is %d, with %d records; want 120, and 100", s.Damaged, len(logged.all()))
+	}
+}
+
 // MEM-08: a folder in the place of an entry.
 func TestAFolderInThePlaceOfAnEntryCostsNoResult(t *testing.T) {
 	for _, full := range []bool{false, true} {

@@ -248,14 +248,15 @@ func TestTwoThatStoreAtOnceKeepATenthTooMuchAtMost(t *testing.T) {
 func TestReadersSeeNothingOfWhatIsRemoved(t *testing.T) {
 	logged := logging(t)
 	m := &parallel.Memory{Dir: t.TempDir(), MaxItems: 8, MaxBytes: 1 << 20, MaxAge: time.Hour}
-	var calls atomic.Int64
+	var computed atomic.Int64
 	c := newCached(t, m, "f", "v1", func(_ context.Context, n int) ([]int, error) {
-		calls.Add(1)
+		computed.Add(1)
 		return []int{n, n * n}, nil
 	})
-	for round := range 5 {
+	const rounds, calls = 2, 6
+	for round := range rounds {
 		together(func(g int) {
-			for i := range 10 {
+			for i := range calls {
 				n := (g*5 + i*3 + round) % 40
 				if got, err := c.Call(t.Context(), n); err != nil || len(got) != 2 || got[0] != n || got[1] != n*n {
 					t.Errorf("f(%d) = %v, %v; want [%[1]d %d]", n, got, err, n*n)
@@ -267,8 +268,8 @@ func TestReadersSeeNothingOfWhatIsRemoved(t *testing.T) {
 			t.Errorf("round %d: there are %d entries, and temporary files %q after Sync; want up to %d, and none", round, len(whole), temporary, m.MaxItems)
 		}
 	}
-	if s := m.Stats(); s.Hits+s.Misses+s.Shared != 5*10*many || s.Misses != calls.Load() || s.Damaged+s.Unkept != 0 || s.Evicted == 0 {
-		t.Errorf("Stats() = %+v; want %d calls, %d misses, evictions and nothing wrong", s, 5*10*many, calls.Load())
+	if s := m.Stats(); s.Hits+s.Misses+s.Shared != rounds*calls*many || s.Misses != computed.Load() || s.Damaged+s.Unkept != 0 || s.Evicted == 0 {
+		t.Errorf("Stats() = %+v; want %d calls, %d misses, evictions and nothing wrong", s, rounds*calls*many, computed.Load())
 	}
 	if texts := logged.all(); len(texts) != 0 {
 		t.Errorf("logged %q; want nothing", texts)
@@ -353,4 +354,27 @@ func TestLimitsAreKeptAfterSyncThoughManyStoreAtOnce(t *testing.T) {
 			t.Errorf("round %d: there are %d entries, and temporary files %q after Sync; want up to 30, and none", round, len(whole), temporary)
 		}
 	}
+}
+
+// What was last used in a future that is gone counts as used now, and not as young for
+// ever.
+func TestWhatWasUsedInTheFutureIsRemovedMaxAgeFromNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &parallel.Memory{Dir: t.TempDir(), MaxAge: time.Hour}
+		c := newCached(t, m, "f", "v1", double)
+		use(t, m, c, 0)
+		future := time.Now().AddDate(1, 0, 0)
+		if err := os.Chtimes(theEntry(t, m.Dir), future, future); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 {
+			time.Sleep(20 * time.Minute)
+			use(t, m, c, 1)
+			use(t, m, c, 10+i)
+			kept := thatAreKept(t, m.Dir, 2)
+			if want := []int{0, 1}[min(i/3, 1):]; !slices.Equal(kept, want) {
+				t.Errorf("%d minutes later, kept are %v; want %v", 20*(i+1), kept, want)
+			}
+		}
+	})
 }

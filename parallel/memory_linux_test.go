@@ -118,16 +118,18 @@ func TestAFolderThatBecomesReadOnlyIsReadOn(t *testing.T) {
 	mustBe(t, "f(0) when the folder is read-only", 1)(d.Call(t.Context(), 0))
 	mustBe(t, "f(1) when the folder is read-only", 2)(d.Call(t.Context(), 1))
 	mustBe(t, "Refresh(0) when the folder is read-only", 3)(d.Refresh(t.Context(), 0))
-	mustBe(t, "f(0) after that", 1)(d.Call(t.Context(), 0))
-	if s := other.Stats(); s.Unkept != 2 || s.Damaged != 0 {
-		t.Errorf("Stats() = %+v; want 2 that are not kept", s)
+	mustBe(t, "f(0) after that", 4)(d.Call(t.Context(), 0)) // the first result is not that of f(0) any more
+	if s := other.Stats(); s.Unkept != 3 || s.Damaged != 0 {
+		t.Errorf("Stats() = %+v; want 3 that are not kept", s)
 	}
 	if err := other.Clear(); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("Clear() = %v; want an error that says that it is read-only", err)
 	}
 	remount(syscall.MS_BIND)
-	mustBe(t, "f(1) when it can be written to again", 4)(d.Call(t.Context(), 1))
-	mustBe(t, "f(1) after that", 4)(d.Call(t.Context(), 1))
+	mustBe(t, "f(1) when it can be written to again", 5)(d.Call(t.Context(), 1))
+	mustBe(t, "f(1) after that", 5)(d.Call(t.Context(), 1))
+	mustBe(t, "f(0) when it can be written to again", 6)(d.Call(t.Context(), 0))
+	mustBe(t, "f(0) after that", 6)(d.Call(t.Context(), 0))
 	other.Sync()
 	if n := len(logged.all()); n < 1 || n > 2 {
 		t.Errorf("logged %q; want one record for each thing", logged.all())
@@ -180,4 +182,31 @@ func TestAResultOfWhichAPartIsWrittenIsNotKept(t *testing.T) {
 		}
 	}
 	theEntry(t, dir)
+}
+
+func TestARefreshOnAFullDiskLeavesNoOldResult(t *testing.T) {
+	logging(t)
+	isNewest(t, &parallel.Memory{Dir: filepath.Join(smallDisk(t, "size=128k"), "cache")}, func(call int) int {
+		if call == 2 {
+			return 1 << 20
+		}
+		return 10
+	})
+}
+
+func TestCheckOfAFullDiskSaysSo(t *testing.T) {
+	logging(t)
+	at := smallDisk(t, "size=64k")
+	if err := os.Chmod(at, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.WriteFile(filepath.Join(at, "fill"), make([]byte, 1<<20), 0o600)
+	for _, dir := range []string{at, filepath.Join(at, "cache")} {
+		if err, isKept := checked(t, &parallel.Memory{Dir: dir}); !errors.Is(err, syscall.ENOSPC) || isKept {
+			t.Errorf("Check = %v, and a result is kept: %v; want %v, and that it is not", err, isKept, syscall.ENOSPC)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "check*")); len(left) != 0 {
+			t.Errorf("Check left %q", left)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,9 @@ import (
 )
 
 func init() { executor.Register(remember) }
+
+// ofAllProcesses is whether Stats counts what worker processes do.
+const ofAllProcesses = runtime.GOOS == "linux"
 
 // memo is what a cached function is called with in a worker process. Only N is in
 // the key.
@@ -184,8 +188,9 @@ func TestProcessesComputeEachResultOnce(t *testing.T) {
 			t.Errorf("f(%d) was computed %d times by all processes; want once", n, got)
 		}
 	}
-	if s := m.Stats(); s.Hits+s.Misses != int64(len(in)) || s.Damaged+s.Unkept != 0 {
-		t.Errorf("Stats() here = %+v; want %d calls and nothing wrong", s, len(in))
+	calls, computed := int64(2*len(in)), int64(keys+1)
+	if s := m.Stats(); ofAllProcesses && (s.Hits != calls-computed || s.Misses != computed) || s.Damaged+s.Unkept != 0 {
+		t.Errorf("Stats() = %+v; want %d calls, %d of them misses, and nothing wrong", s, calls, computed)
 	}
 }
 
@@ -273,8 +278,11 @@ func TestWhoWaitsForAProcessThatIsKilledComputesItself(t *testing.T) {
 	if n := len(starts(t, log)); n != 2 {
 		t.Errorf("%d calls were made; want that of the process that died, and one for all others", n)
 	}
-	if got, err := c.Call(t.Context(), memo{N: 7, Log: log}); err != nil || !slices.Equal(got, numbersOf(7, 3)) || m.Stats().Hits != 1 {
-		t.Errorf("f(7) here = %v, %v, %+v; want a hit", got, err, m.Stats())
+	if got, err := c.Call(t.Context(), memo{N: 7, Log: log}); err != nil || !slices.Equal(got, numbersOf(7, 3)) {
+		t.Errorf("f(7) here = %v, %v; want what another process has left", got, err)
+	}
+	if s := m.Stats(); ofAllProcesses && (s.Hits != 2 || s.Misses != 2) || s.Hits < 1 {
+		t.Errorf("Stats() = %+v; want the call that died and one more to be misses, and two hits", s)
 	}
 }
 
@@ -299,7 +307,7 @@ func TestAProcessThatExitsAtOnceHasNotLostItsResult(t *testing.T) {
 			t.Errorf("f(%d) = %d numbers, %v; want those of the process that exited", i, len(got), err)
 		}
 	}
-	if s := m.Stats(); s.Hits != n || s.Misses != 0 || len(starts(t, log)) != n {
+	if s := m.Stats(); s.Hits != n || ofAllProcesses && s.Misses != n || len(starts(t, log)) != n {
 		t.Errorf("Stats() = %+v, %d calls; want %d hits, and as many calls by the others", s, len(starts(t, log)), n)
 	}
 }
@@ -352,8 +360,8 @@ func TestAProcessThatIsKilledWhileItWritesHarmsNobody(t *testing.T) {
 		}
 	}
 	m.Sync()
-	if s := m.Stats(); s.Hits+s.Misses != 2*n || s.Hits < n || s.Damaged+s.Unkept != 0 || len(logged.all()) != 0 {
-		t.Errorf("Stats() = %+v, logged %q; want %d calls, %[3]d hits at least, and nothing wrong", s, logged.all(), 2*n)
+	if s := m.Stats(); s.Hits+s.Misses < 2*n || s.Hits < n || s.Damaged+s.Unkept != 0 || len(logged.all()) != 0 {
+		t.Errorf("Stats() = %+v, logged %q; want %d calls at least, %d of them hits, and nothing wrong", s, logged.all(), 2*n, n)
 	}
 }
 

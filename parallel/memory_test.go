@@ -413,20 +413,31 @@ func TestAResultThatIsTooOldIsComputedAgain(t *testing.T) {
 }
 
 // MEM-22.
-func TestAClockThatWasSetBackExpiresNothing(t *testing.T) {
-	dir, gone := t.TempDir(), false
+func TestAResultFromTheFutureIsTooOld(t *testing.T) {
+	dir := t.TempDir()
 	m := &parallel.Memory{Dir: dir, ExpiresAfter: time.Hour}
 	mustBe(t, "f(0)", 1)(newCached(t, m, "f", "v1", func(context.Context, int) (int, error) { return 1, nil }).Call(t.Context(), 0))
 	m.Sync()
 	synctest.Test(t, func(t *testing.T) { // it is 2000 in here
-		m := &parallel.Memory{Dir: dir, ExpiresAfter: time.Hour, Validate: func(e parallel.MemoryEntry) bool {
-			gone = e.Stored.After(time.Now())
+		isFuture := false
+		without := &parallel.Memory{Dir: dir, Validate: func(e parallel.MemoryEntry) bool {
+			isFuture = e.Stored.After(time.Now())
 			return true
 		}}
-		c := newCached(t, m, "f", "v1", func(context.Context, int) (int, error) { return 2, nil })
-		mustBe(t, "f(0) when the clock is set back", 1)(c.Call(t.Context(), 0))
-		if !gone {
+		two := func(context.Context, int) (int, error) { return 2, nil }
+		mustBe(t, "f(0) of a Memory without ExpiresAfter", 1)(newCached(t, without, "f", "v1", two).Call(t.Context(), 0))
+		if !isFuture {
 			t.Error("the entry was not stored in the future; want the test to be one of that")
+		}
+		m := &parallel.Memory{Dir: dir, ExpiresAfter: time.Hour}
+		c := newCached(t, m, "f", "v1", two)
+		if c.Contains(0) {
+			t.Error("Contains(0) = true when the clock was set back")
+		}
+		mustBe(t, "f(0) when the clock was set back", 2)(c.Call(t.Context(), 0))
+		mustBe(t, "f(0) again, at the same time", 2)(c.Call(t.Context(), 0))
+		if s := m.Stats(); s.Misses != 1 || s.Hits != 1 || s.Damaged != 0 {
+			t.Errorf("Stats() = %+v; want one miss, and then a hit", s)
 		}
 	})
 }

@@ -78,6 +78,9 @@ func isNotUsed(t *testing.T, dir, says string) {
 	if err := errors.Join(m.Clear(), c.Forget(0), c.Clear()); err == nil || strings.Count(err.Error(), says) != 3 {
 		t.Errorf("Clear, Forget and Clear: %v; want three errors with %q", err, says)
 	}
+	if err := m.Check(); err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("Check = %v; want an error with %q", err, says)
+	}
 	if after := files(); after != before {
 		t.Errorf("there are\n%s\nwant what was there before,\n%s", after, before)
 	}
@@ -220,7 +223,7 @@ func TestAFolderThatIsReadOnlyIsRead(t *testing.T) {
 		mustBe(t, "f(1)", i+1)(c.Call(t.Context(), 1))
 	}
 	mustBe(t, "Refresh(0)", 4)(c.Refresh(t.Context(), 0))
-	mustBe(t, "f(0) after a Refresh that is not kept", 100)(c.Call(t.Context(), 0))
+	mustBe(t, "f(0) after a Refresh that is not kept", 5)(c.Call(t.Context(), 0))
 	m.Sync()
 	if err := m.Clear(); err == nil {
 		t.Error("Clear() = nil; want an error")
@@ -228,11 +231,11 @@ func TestAFolderThatIsReadOnlyIsRead(t *testing.T) {
 	if err := c.Forget(0); err == nil {
 		t.Error("Forget(0) = nil; want an error")
 	}
-	if !c.Contains(0) {
-		t.Error("Contains(0) = false")
+	if c.Contains(0) {
+		t.Error("Contains(0) = true after a Refresh that is not kept")
 	}
-	if s := m.Stats(); s.Hits != 4 || s.Misses != 4 || s.Unkept != 4 || s.Damaged != 0 {
-		t.Errorf("Stats() = %+v; want 4 hits and 4 misses that are not kept", s)
+	if s := m.Stats(); s.Hits != 3 || s.Misses != 5 || s.Unkept != 5 || s.Damaged != 0 {
+		t.Errorf("Stats() = %+v; want 3 hits and 5 misses that are not kept", s)
 	}
 	if texts := logged.all(); len(texts) < 1 || len(texts) > 2 { // one for the lock, one for the results
 		t.Errorf("logged %q; want one record for each thing", texts)
@@ -267,5 +270,97 @@ func TestAFolderThatIsReadOnlyAndEmptyCostsNoResult(t *testing.T) {
 	}
 	if n := len(logged.all()); n < 2 || n > 4 {
 		t.Errorf("logged %q; want one record for each thing", logged.all())
+	}
+}
+
+// A folder that this user cannot read is not used, however many keys there are.
+func TestAFolderWithoutReadPermissionIsOneReport(t *testing.T) {
+	if asUser(t) {
+		return
+	}
+	for _, mode := range []fs.FileMode{0, 0o100, 0o200, 0o300, 0o400, 0o600} {
+		dir := filled(t)
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		logged := logging(t)
+		m := &parallel.Memory{Dir: dir, MaxItems: 1000}
+		var f counted
+		c := newCached(t, m, "f", "v1", f.next)
+		for i := range 200 {
+			mustBe(t, "f", i+1)(c.Call(t.Context(), i))
+		}
+		m.Sync()
+		if s := m.Stats(); s.Misses != 200 || s.Unkept != 200 || s.Damaged != 0 {
+			t.Errorf("mode %v: Stats() = %+v; want 200 misses that are not kept, and nothing damaged", mode, s)
+		}
+		if texts := logged.all(); len(texts) != 1 || !strings.Contains(texts[0], "nothing is kept") {
+			t.Errorf("mode %v: logged %q; want one record", mode, texts)
+		}
+		if err := m.Check(); err == nil || !strings.Contains(err.Error(), "its owner cannot read it") {
+			t.Errorf("mode %v: Check = %v; want an error that says why", mode, err)
+		}
+		_ = os.Chmod(dir, 0o700)
+	}
+}
+
+// The same of a folder in it.
+func TestAFunctionsFolderWithoutReadPermissionIsNotDamage(t *testing.T) {
+	if asUser(t) {
+		return
+	}
+	logged := logging(t)
+	m := &parallel.Memory{Dir: filled(t), MaxItems: 1000}
+	folders, err := filepath.Glob(filepath.Join(m.Dir, "f-*"))
+	if err != nil || len(folders) != 1 {
+		t.Fatalf("the folders are %q, %v", folders, err)
+	}
+	if err := os.Chmod(folders[0], 0); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(folders[0], 0o700)
+	var f counted
+	c := newCached(t, m, "f", "v1", f.next)
+	g := newCached(t, m, "g", "v1", double)
+	for i := range 200 {
+		mustBe(t, "f", i+1)(c.Call(t.Context(), i))
+	}
+	mustBe(t, "g", 2)(g.Call(t.Context(), 1))
+	m.Sync()
+	if s := m.Stats(); s.Misses != 201 || s.Unkept != 200 || s.Damaged != 0 {
+		t.Errorf("Stats() = %+v; want 201 misses, 200 of them not kept, and nothing damaged", s)
+	}
+	for _, what := range []string{"results cannot be read", "a result is not kept", "there may be more than the limits say"} {
+		if n := strings.Count(strings.Join(logged.all(), ""), what); n != 1 {
+			t.Errorf("logged %d times that %s; want once", n, what)
+		}
+	}
+	if n := len(logged.all()); n != 3 {
+		t.Errorf("logged %q; want three records", logged.all())
+	}
+}
+
+// Of what cannot be removed one record is enough.
+func TestEntriesThatCannotBeRemovedAreOneReport(t *testing.T) {
+	if asUser(t) {
+		return
+	}
+	m := &parallel.Memory{Dir: filled(t)}
+	c := newCached(t, m, "f", "v1", double)
+	for i := range 50 {
+		mustBe(t, "f", 2*(i+1))(c.Call(t.Context(), i+1))
+	}
+	m.Sync()
+	whole, _ := entries(t, m.Dir)
+	for _, path := range whole {
+		_ = os.Chmod(filepath.Dir(path), 0o500)
+		defer os.Chmod(filepath.Dir(path), 0o700)
+	}
+	logged := logging(t)
+	limited := &parallel.Memory{Dir: m.Dir, MaxItems: 10}
+	mustBe(t, "g", 2)(newCached(t, limited, "g", "v1", double).Call(t.Context(), 1))
+	limited.Sync()
+	if texts := logged.all(); len(texts) != 1 || !strings.Contains(texts[0], "cannot be removed") {
+		t.Errorf("logged %q; want one record", texts)
 	}
 }

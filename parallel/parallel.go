@@ -93,6 +93,7 @@ func planOf[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) (*p
 // collect makes the calls and keeps their results.
 func collect[Out any](p *plan, calls iter.Seq[Call[Out]], total int) ([]Out, error) {
 	d := newDispatcher[Out](p, total)
+	defer d.report.flush()
 	d.whole = p.OnError.kind == stopAtFirst
 	r := results[Out]{policy: p.OnError, out: make([]Out, 0, total), ahead: map[int]int{}}
 	for b, err := range d.ended(calls, executor.Unordered()) {
@@ -205,6 +206,7 @@ func stream[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]], opt
 		}
 		defer p.close()
 		d := newDispatcher[Out](p, 0)
+		defer d.report.flush()
 		for b, err := range d.ended(calls, opts...) {
 			if err != nil {
 				yield(none, err)

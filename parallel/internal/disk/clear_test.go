@@ -26,6 +26,7 @@ func mustForget(t testing.TB, s *Store, key Key) {
 }
 
 func TestClearRemovesAllThatWasWrittenBefore(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	for range 3 {
 		for n := range 20 {
@@ -45,6 +46,7 @@ func TestClearRemovesAllThatWasWrittenBefore(t *testing.T) {
 }
 
 func TestClearRemovesWhatOtherStoresHaveWritten(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	a, b := open(t, dir, Limits{}), open(t, dir, Limits{})
 	settled(t, a, keyNumber(1), "x")
@@ -59,6 +61,7 @@ func TestClearRemovesWhatOtherStoresHaveWritten(t *testing.T) {
 }
 
 func TestClearOfAFunctionLeavesTheOthers(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	other := FolderOf("other")
 	settled(t, s, keyNumber(1), "x")
@@ -75,6 +78,7 @@ func TestClearOfAFunctionLeavesTheOthers(t *testing.T) {
 }
 
 func TestClearAndForgetOfNothing(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	mustClear(t, s, "")
 	mustClear(t, s, folder)
@@ -102,6 +106,7 @@ func wantForeignStay(t *testing.T, in Folder, foreign func(s *Store) []string) {
 }
 
 func TestForeignFilesStay(t *testing.T) {
+	t.Parallel()
 	for _, in := range []Folder{"", folder} {
 		wantForeignStay(t, in, func(s *Store) []string {
 			leaf := filepath.Dir(s.Path(folder, keyNumber(1)))
@@ -119,6 +124,7 @@ func TestForeignFilesStay(t *testing.T) {
 }
 
 func TestForeignFilesAboveTheLastFoldersStay(t *testing.T) {
+	t.Parallel()
 	for _, in := range []Folder{"", folder} {
 		wantForeignStay(t, in, func(s *Store) []string {
 			return []string{
@@ -133,6 +139,7 @@ func TestForeignFilesAboveTheLastFoldersStay(t *testing.T) {
 // A call that writes in one process while another clears: the entry either is kept,
 // as that of a call that was running, or is gone. What may not be is a torn one.
 func TestClearBetweenWriteAndUnlock(t *testing.T) {
+	t.Parallel()
 	skipIfOpenFilesStay(t)
 	dir := storeDir(t)
 	a, b := open(t, dir, Limits{}), open(t, dir, Limits{})
@@ -151,6 +158,7 @@ func TestClearBetweenWriteAndUnlock(t *testing.T) {
 }
 
 func TestForgetRemovesWhatIsThereUnderEitherName(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	mustPut(t, s, keyNumber(1), "x")
 	mustPut(t, s, keyNumber(2), "y")
@@ -170,6 +178,7 @@ func TestForgetRemovesWhatIsThereUnderEitherName(t *testing.T) {
 }
 
 func TestForgetLeavesWhatIsBeingComputed(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	settled(t, s, keyNumber(1), "old")
 	l := lock(t, s, keyNumber(1))
@@ -185,6 +194,7 @@ func TestForgetLeavesWhatIsBeingComputed(t *testing.T) {
 }
 
 func TestForgetOfWhatIsWrittenAndNotUnlocked(t *testing.T) {
+	t.Parallel()
 	skipIfOpenFilesStay(t)
 	s := open(t, storeDir(t), Limits{})
 	l := lock(t, s, keyNumber(1))
@@ -201,6 +211,7 @@ func TestForgetOfWhatIsWrittenAndNotUnlocked(t *testing.T) {
 }
 
 func TestForgetOfWhatCannotBeRemovedIsAnError(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	lay(t, filepath.Join(s.Path(folder, keyNumber(1)), "foreign"), nil)
 	if err := s.Forget(folder, keyNumber(1)); err == nil {
@@ -220,6 +231,7 @@ func TestForgetOfWhatCannotBeRemovedIsAnError(t *testing.T) {
 
 // MEM-13, MEM-14.
 func TestClearAndForgetWhileOthersWriteAndRead(t *testing.T) {
+	t.Parallel()
 	skipIfOpenFilesStay(t)
 	dir := storeDir(t)
 	stores := []*Store{open(t, dir, Limits{}), open(t, dir, Limits{})}
@@ -280,16 +292,18 @@ func TestClearAndForgetWhileOthersWriteAndRead(t *testing.T) {
 }
 
 func TestClearLeavesTheCountOfWhatWasEvicted(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{MaxItems: 1})
 	settled(t, s, keyNumber(1), "x")
 	settled(t, s, keyNumber(2), "x")
 	mustClear(t, s, "")
-	if got := s.Evicted(); got != 1 {
+	if got := evicted(s); got != 1 {
 		t.Errorf("Evicted = %d after one was; want 1", got)
 	}
 }
 
 func TestAWriterGoesOnHoweverOftenOthersClear(t *testing.T) {
+	t.Parallel()
 	skipIfOpenFilesStay(t)
 	dir := storeDir(t)
 	s := open(t, dir, Limits{})
@@ -318,10 +332,12 @@ func TestAWriterGoesOnHoweverOftenOthersClear(t *testing.T) {
 // What the other store has written has not its name yet, and gets it while Clear is
 // on its way.
 func TestClearRemovesWhatAnotherStoreHasJustWritten(t *testing.T) {
+	t.Parallel()
 	clearJustWritten(t, 40)
 }
 
 func TestClearRemovesWhatAnotherStoreHasJustWrittenToALargeFolder(t *testing.T) {
+	t.Parallel()
 	clearJustWritten(t, 300)
 }
 
@@ -352,6 +368,7 @@ func clearJustWritten(t *testing.T, beside int) {
 }
 
 func TestForgetRemovesWhatAnotherStoreHasJustWritten(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	a, b := open(t, dir, Limits{}), open(t, dir, Limits{})
 	for n := range 50 {

@@ -14,11 +14,13 @@
 // file, and take either only if it is whole. Syncing takes a disk ten times as long
 // as writing, so that is done behind the caller's back, by a goroutine that then
 // renames the file, gives back the lock, and sees to the limits; [Store.Sync] waits
-// for it. If the process ends before, the next one finds a temporary file that is
+// for it. Until the limits were seen to, the file is a part of what may be under way, and
+// who writes another may have to wait: see Limits.part. If the process ends before, the next one finds a temporary file that is
 // whole and nobody's, and goes on from there. One that is torn is written over.
 //
-// Nothing here trusts a file: each read compares the magic, the version, the key,
-// the length and the checksum.
+// Nothing here trusts a file: each open is one of openFile, which waits for no pipe and
+// follows no link, and each read compares the magic, the version, the key, the length
+// and the checksum.
 package disk
 
 import (
@@ -32,6 +34,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Key is that of an entry.
@@ -71,6 +75,8 @@ type Store struct {
 	limits Limits
 	report func(what, path string, err error) // is told what went wrong and costs nobody a result, perhaps again and again
 
+	evicted func(entries int64) // is told how many were removed to keep the limits
+
 	opening sync.Mutex // guards locks, and its opening
 	locks   *os.File   // nil until it is needed
 
@@ -78,20 +84,23 @@ type Store struct {
 	busy     map[int64]chan struct{} // by place; closed when its lock is given back
 	settling map[*Lock]chan struct{} // closed when the entry has its name
 	usage    usage
-	swept    map[string]bool // folders in which left temporary files were looked for
+	swept    map[string]bool   // folders in which left temporary files were looked for
+	void     map[Key]time.Time // entries that could not be removed, and since when they are not used
 
-	slots   chan struct{} // one for each file that waits to be synced
-	tidying sync.Mutex    // held while the limits are seen to
+	underWay *semaphore.Weighted // files that were written and not yet counted, as parts of all that may be
+	tidying  chan struct{}       // has room for whoever sees to the limits
 }
 
 // New returns the store of a folder, which need not exist.
-func New(dir string, limits Limits, report func(what, path string, err error)) *Store {
+func New(dir string, limits Limits, report func(what, path string, err error), evicted func(entries int64)) *Store {
 	return &Store{
-		dir: dir, limits: limits, report: report,
+		dir: dir, limits: limits, report: report, evicted: evicted,
 		busy:     make(map[int64]chan struct{}),
 		settling: make(map[*Lock]chan struct{}),
 		swept:    make(map[string]bool),
-		slots:    make(chan struct{}, manySettling),
+		void:     make(map[Key]time.Time),
+		underWay: semaphore.NewWeighted(allUnderWay),
+		tidying:  make(chan struct{}, 1),
 	}
 }
 
@@ -128,13 +137,13 @@ func keyOf(path string) (key Key, isTmp, ok bool) {
 	return key, isTmp, err == nil
 }
 
-// ErrDistrust is matched by the error of a folder that others can write to, which was
-// reported.
-var ErrDistrust = errors.New("the folder cannot be trusted")
+// ErrNotUsed is matched by the error of a folder that others can write to, or that this
+// process cannot read, which was reported.
+var ErrNotUsed = errors.New("the folder is not used")
 
-// trust returns an error if others than this user can write to the folder. One
-// that does not exist is no error. It is asked each time: who removes a folder can
-// make another.
+// trust returns an error if others than this user can write to the folder, or this
+// user cannot read it. One that does not exist is no error. It is asked each time: who
+// removes a folder can make another.
 func (s *Store) trust() error {
 	about, err := os.Stat(s.dir)
 	switch {
@@ -143,9 +152,9 @@ func (s *Store) trust() error {
 	case err != nil:
 		return err
 	case !about.IsDir():
-		err = fmt.Errorf("%w: it is a file", ErrDistrust)
+		err = fmt.Errorf("%w: it is a file", ErrNotUsed)
 	default:
-		err = foreign(about)
+		err = refuse(about)
 	}
 	if err != nil {
 		s.report("nothing is kept", s.dir, err)
@@ -167,7 +176,10 @@ func (s *Store) makeRoot() error {
 	if err := s.trust(); err != nil {
 		return err
 	}
-	_ = os.WriteFile(filepath.Join(s.dir, ".gitignore"), []byte("*\n"), 0o600)
+	if f, _, err := openFile(filepath.Join(s.dir, ".gitignore"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC); err == nil {
+		_, _ = f.WriteString("*\n")
+		f.Close()
+	}
 	return nil
 }
 
@@ -318,4 +330,20 @@ func (s *Store) Sync() {
 	for _, done := range waiting {
 		<-done
 	}
+}
+
+// Dir returns the path of the folder.
+func (s *Store) Dir() string { return s.dir }
+
+// Check makes the folder if it is not there, and returns why nothing can be kept in it.
+func (s *Store) Check() error {
+	if err := s.makeRoot(); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(s.dir, "check-*"+tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("whether there is room")
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
 }

@@ -40,7 +40,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 var errVersion = errors.New("written by another version")
 
 // DamagedError is the error of a file that is not the entry it should be, or cannot be
-// read.
+// read itself.
 type DamagedError struct {
 	Path   string
 	Reason error
@@ -96,14 +96,14 @@ func parseHeader(data []byte, key Key, size int64) error {
 }
 
 // Read returns the entry of a key. The error matches [fs.ErrNotExist] if there is
-// none that this version can read, and is a [*DamagedError] if there is one that is
-// not whole.
+// none that this version can read, also if the folders above it cannot be read, which
+// is reported. It is a [*DamagedError] if there is one that is not whole.
 func (s *Store) Read(in Folder, key Key) (Entry, error) {
 	e, err := s.ReadNamed(in, key)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return e, err
 	}
-	if e, torn := readFile(s.Path(in, key)+tmp, key); torn == nil && s.trust() == nil {
+	if e, torn := s.read(s.Path(in, key)+tmp, key); torn == nil && s.trust() == nil {
 		return e, nil
 	}
 	return s.ReadNamed(in, key) // it may have got its name between the two
@@ -116,15 +116,35 @@ func (s *Store) ReadNamed(in Folder, key Key) (Entry, error) {
 		return Entry{}, missing(err)
 	}
 	path := s.Path(in, key)
-	e, err := readFile(path, key)
+	e, err := s.read(path, key)
 	switch {
 	case err == nil:
 		s.touch(path)
 		return e, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, errVersion):
 		return Entry{}, missing(err)
+	case !blames(path, err):
+		s.report("results cannot be read", s.dir, err)
+		return Entry{}, missing(err)
 	}
 	return Entry{}, &DamagedError{path, err}
+}
+
+// read is readFile without an entry that is void.
+func (s *Store) read(path string, key Key) (Entry, error) {
+	e, err := readFile(path, key)
+	if err == nil && s.isVoid(key, e.Stored) {
+		return Entry{}, fs.ErrNotExist
+	}
+	return e, err
+}
+
+// isVoid reports whether the entry of a key was to be removed when it had been stored.
+func (s *Store) isVoid(key Key, stored time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since, isVoid := s.void[key]
+	return isVoid && !stored.After(since)
 }
 
 // missing makes err match [fs.ErrNotExist].
@@ -136,18 +156,11 @@ const page = 4 << 10
 
 // readFile takes memory for a file of any size only if its header says that size.
 func readFile(path string, key Key) (Entry, error) {
-	f, err := os.Open(path)
+	f, about, err := openFile(path, os.O_RDONLY)
 	if err != nil {
 		return Entry{}, err
 	}
 	defer f.Close()
-	about, err := f.Stat()
-	if err != nil {
-		return Entry{}, err
-	}
-	if !about.Mode().IsRegular() {
-		return Entry{}, errors.New("it is no file")
-	}
 	size := about.Size()
 	data := make([]byte, min(size, page))
 	if _, err := io.ReadFull(f, data); err != nil {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestParseReturnsWhatHeaderWasMadeOf(t *testing.T) {
+	t.Parallel()
 	for _, e := range []Entry{
 		{Stored: time.Unix(0, 0)},
 		{Stored: time.Unix(0, math.MaxInt64), Took: math.MaxInt64, Body: []byte("x")},
@@ -28,6 +29,7 @@ func TestParseReturnsWhatHeaderWasMadeOf(t *testing.T) {
 }
 
 func TestEveryFlippedBitIsRefused(t *testing.T) {
+	t.Parallel()
 	key := keyNumber(1)
 	whole := encoded(key, "the body")
 	for i := range whole {
@@ -47,6 +49,7 @@ func TestEveryFlippedBitIsRefused(t *testing.T) {
 }
 
 func TestEveryTruncationAndAnyMoreBytesAreRefused(t *testing.T) {
+	t.Parallel()
 	key := keyNumber(1)
 	whole := encoded(key, "the body")
 	for n := range whole {
@@ -60,6 +63,7 @@ func TestEveryTruncationAndAnyMoreBytesAreRefused(t *testing.T) {
 }
 
 func TestTheEntryOfAnotherKeyIsRefused(t *testing.T) {
+	t.Parallel()
 	if e, err := parse(encoded(keyNumber(1), "x"), keyNumber(2)); err == nil {
 		t.Errorf("parse = %+v; want an error", e)
 	}
@@ -96,6 +100,7 @@ func FuzzParse(f *testing.F) {
 
 // MEM-08, MEM-19.
 func TestReadTellsWhatIsThere(t *testing.T) {
+	t.Parallel()
 	key := keyNumber(1)
 	whole := encoded(key, "right")
 	otherVersion := encoded(key, "right")
@@ -154,6 +159,7 @@ func isRight(t testing.TB, s *Store, key Key) {
 }
 
 func TestReadOfAFolderInTheEntrysPlaceIsADamagedError(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	key := keyNumber(1)
 	if err := os.MkdirAll(s.Path(folder, key), 0o700); err != nil {
@@ -168,6 +174,7 @@ func TestReadOfAFolderInTheEntrysPlaceIsADamagedError(t *testing.T) {
 }
 
 func TestReadOfAFolderInTheTemporaryFilesPlaceIsAMiss(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	key := keyNumber(1)
 	if err := os.MkdirAll(s.Path(folder, key)+tmp, 0o700); err != nil {
@@ -179,6 +186,7 @@ func TestReadOfAFolderInTheTemporaryFilesPlaceIsAMiss(t *testing.T) {
 }
 
 func TestReadMakesNothing(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	wantMissing(t, s, keyNumber(1))
 	if exists(s.dir) {
@@ -187,6 +195,7 @@ func TestReadMakesNothing(t *testing.T) {
 }
 
 func TestAReadBodyIsTheReadersOwn(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	settled(t, s, keyNumber(1), "abc")
 	e, err := s.Read(folder, keyNumber(1))
@@ -198,6 +207,7 @@ func TestAReadBodyIsTheReadersOwn(t *testing.T) {
 }
 
 func TestAFunctionsEntriesAreNotAnothers(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	settled(t, s, keyNumber(1), "x")
 	if _, err := s.Read(FolderOf("other"), keyNumber(1)); !errors.Is(err, fs.ErrNotExist) {

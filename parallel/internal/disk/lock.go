@@ -23,7 +23,7 @@ type Lock struct {
 	nameless string // where the entry is to be that has a temporary name only; "": none
 	size     int64  // of that
 	written  *os.File
-	hasSlot  bool // one of the store's slots
+	part     int64 // of what may be under way
 
 	prepared chan struct{} // closed when Prepare is done; nil if it was not called
 	file     string        // that it makes
@@ -110,12 +110,11 @@ func (l *Lock) Unlock() {
 		return
 	}
 	l.release()
+	l.arrive()
 }
 
+// release gives the lock back, with or without an entry.
 func (l *Lock) release() {
-	if l.hasSlot {
-		<-l.store.slots
-	}
 	if l.shared != nil {
 		_ = unlockByte(l.shared, place(l.key)) // else it ends with the process
 	}
@@ -141,14 +140,14 @@ func (s *Store) lockFile() *os.File {
 	if s.trust() != nil {
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, _, err := openFile(path, os.O_RDWR|os.O_CREATE)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = s.makeRoot(); err == nil {
-			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+			f, _, err = openFile(path, os.O_RDWR|os.O_CREATE)
 		}
 	}
 	if err != nil {
-		if !errors.Is(err, ErrDistrust) {
+		if !errors.Is(err, ErrNotUsed) {
 			s.report("processes do not wait for each other", path, err)
 		}
 		return nil
@@ -160,6 +159,6 @@ func (s *Store) lockFile() *os.File {
 // isStill reports whether f is the file at path.
 func isStill(f *os.File, path string) bool {
 	is, err := f.Stat()
-	there, missing := os.Stat(path)
+	there, missing := os.Lstat(path)
 	return err == nil && missing == nil && os.SameFile(is, there)
 }

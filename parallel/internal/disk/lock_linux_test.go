@@ -13,6 +13,7 @@ import (
 )
 
 func TestLockExcludesTwoStoresOfOneProcess(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	var n atomic.Int64 // the race detector does not see locks of the system
 	var all sync.WaitGroup
@@ -39,6 +40,7 @@ func TestLockExcludesTwoStoresOfOneProcess(t *testing.T) {
 }
 
 func TestLocksOfOtherKeysOfAnotherStoreDoNotWait(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	a, b := open(t, dir, Limits{}), open(t, dir, Limits{})
 	defer lock(t, a, keyNumber(1)).Unlock()
@@ -51,6 +53,7 @@ func TestLocksOfOtherKeysOfAnotherStoreDoNotWait(t *testing.T) {
 }
 
 func TestWaitForALockOfAnotherStoreEndsWithTheContext(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := storeDir(t)
 		a, b := open(t, dir, Limits{}), open(t, dir, Limits{})
@@ -73,6 +76,7 @@ func TestWaitForALockOfAnotherStoreEndsWithTheContext(t *testing.T) {
 }
 
 func TestALockThatAnotherStoreGivesBackIsHadSoon(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := storeDir(t)
 		a, b := open(t, dir, Limits{}), open(t, dir, Limits{})
@@ -98,6 +102,7 @@ func TestALockThatAnotherStoreGivesBackIsHadSoon(t *testing.T) {
 }
 
 func TestWhoAsksTheSystemLeavesAndAnotherGoesOn(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := storeDir(t)
 		a, b := open(t, dir, Limits{}), open(t, dir, Limits{})
@@ -132,6 +137,7 @@ func TestWhoAsksTheSystemLeavesAndAnotherGoesOn(t *testing.T) {
 // Two keys of 2^62 have one place: one waits for the other, or both go on, but no
 // third is let in by the first that ends.
 func TestKeysOfOnePlaceKeepTheirLocks(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	a, b := open(t, dir, Limits{}), open(t, dir, Limits{})
 	k1, k2 := Key{0: 1}, Key{0: 2}
@@ -147,6 +153,7 @@ func TestKeysOfOnePlaceKeepTheirLocks(t *testing.T) {
 }
 
 func TestLocksAreSeenByWhoMakesTheFolderAnew(t *testing.T) {
+	t.Parallel()
 	for name, remove := range map[string]func(dir string) error{
 		"the folder":    os.RemoveAll,
 		"the lock file": func(dir string) error { return os.Remove(filepath.Join(dir, "lock")) },

@@ -12,6 +12,7 @@ import (
 )
 
 func TestLockExcludesTheGoroutinesOfAStore(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	n := 0 // the race detector watches it too
 	var all sync.WaitGroup
@@ -38,6 +39,7 @@ func TestLockExcludesTheGoroutinesOfAStore(t *testing.T) {
 }
 
 func TestUnlockWakesAllWhoWait(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, storeDir(t), Limits{})
 		l := lock(t, s, keyNumber(1))
@@ -59,6 +61,7 @@ func TestUnlockWakesAllWhoWait(t *testing.T) {
 }
 
 func TestLocksOfOtherKeysDoNotWait(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	for n := range 100 {
 		defer lock(t, s, keyNumber(n)).Unlock()
@@ -72,6 +75,7 @@ func TestLocksOfOtherKeysDoNotWait(t *testing.T) {
 }
 
 func TestWaitForALockOfThisStoreEndsWithTheContext(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, storeDir(t), Limits{})
 		l := lock(t, s, keyNumber(1))
@@ -97,6 +101,7 @@ func TestWaitForALockOfThisStoreEndsWithTheContext(t *testing.T) {
 }
 
 func TestUnlockGivesAFoundTemporaryFileItsName(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	key := keyNumber(1)
 	lay(t, s.Path(folder, key)+tmp, encoded(key, "found"))
@@ -112,6 +117,7 @@ func TestUnlockGivesAFoundTemporaryFileItsName(t *testing.T) {
 }
 
 func TestAFoundTemporaryFileMayBeWrittenOver(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	key := keyNumber(1)
 	lay(t, s.Path(folder, key)+tmp, encoded(key, "found"))
@@ -129,6 +135,7 @@ func TestAFoundTemporaryFileMayBeWrittenOver(t *testing.T) {
 }
 
 func TestUnlockWithoutAWriteLeavesNothing(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	key := keyNumber(1)
 	l := lock(t, s, key)
@@ -145,6 +152,7 @@ func TestUnlockWithoutAWriteLeavesNothing(t *testing.T) {
 // MEM-12: whoever removes the folder, or the lock file, takes locks and entries
 // away, but nobody's work.
 func TestFolderOrLockFileRemovedInUse(t *testing.T) {
+	t.Parallel()
 	for name, remove := range map[string]func(s *Store) error{
 		"the folder":    func(s *Store) error { return os.RemoveAll(s.dir) },
 		"the lock file": func(s *Store) error { return os.Remove(filepath.Join(s.dir, "lock")) },
@@ -191,6 +199,7 @@ func TestFolderOrLockFileRemovedInUse(t *testing.T) {
 // "then two of them may compute the same thing, and one may find damaged what the
 // other is writing": never a wrong result, and the next call mends it.
 func TestTwoWritersOfAKeyThatDoNotSeeEachOther(t *testing.T) {
+	t.Parallel()
 	skipIfOpenFilesStay(t)
 	dir := storeDir(t)
 	a, b := open(t, dir, Limits{}), open(t, dir, Limits{})
@@ -231,6 +240,7 @@ func skipIfOpenFilesStay(t *testing.T) {
 }
 
 func TestWithoutALockFileAStoreExcludesItsOwnAndSaysSo(t *testing.T) {
+	t.Parallel()
 	s, told := openLoud(t, storeDir(t), Limits{})
 	if err := os.MkdirAll(filepath.Join(s.dir, "lock"), 0o700); err != nil {
 		t.Fatal(err)

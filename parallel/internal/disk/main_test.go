@@ -126,20 +126,27 @@ func must[T any](v T, err error) T {
 
 // reports is what a store told.
 type reports struct {
-	mu    sync.Mutex
-	lines []string
-	hook  func()
+	mu      sync.Mutex
+	lines   []string
+	evicted int64
+	hook    func() // is called once, when entries were removed
 }
 
-func (r *reports) report(what, path string, err error) {
+func (r *reports) evict(entries int64) {
 	r.mu.Lock()
-	r.lines = append(r.lines, fmt.Sprintf("%s: %s: %v", what, path, err))
+	r.evicted += entries
 	hook := r.hook
 	r.hook = nil
 	r.mu.Unlock()
 	if hook != nil {
 		hook()
 	}
+}
+
+func (r *reports) report(what, path string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, fmt.Sprintf("%s: %s: %v", what, path, err))
 }
 
 func (r *reports) all() []string {
@@ -151,9 +158,25 @@ func (r *reports) all() []string {
 // openLoud returns a store, and what it tells.
 func openLoud(t testing.TB, dir string, limits Limits) (*Store, *reports) {
 	r := new(reports)
-	s := New(dir, limits, r.report)
-	t.Cleanup(func() { shut(s) })
+	s := New(dir, limits, r.report, r.evict)
+	reportsOf.Store(s, r)
+	t.Cleanup(func() {
+		shut(s)
+		reportsOf.Delete(s)
+	})
 	return s, r
+}
+
+// reportsOf has the *reports of each *Store that is open.
+var reportsOf sync.Map
+
+// evicted returns how many entries a store has removed to keep its limits.
+func evicted(s *Store) int64 {
+	told, _ := reportsOf.Load(s)
+	r := told.(*reports)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.evicted
 }
 
 // shut ends what a store does, as the end of its process would.

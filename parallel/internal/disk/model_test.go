@@ -15,6 +15,7 @@ import (
 // whatever order, Read says what a map would, and a damaged entry is never a wrong
 // result.
 func TestAStoreIsLikeAMap(t *testing.T) {
+	t.Parallel()
 	above, runs := t.TempDir(), 0
 	rapid.Check(t, func(rt *rapid.T) {
 		runs++
@@ -65,7 +66,7 @@ func (m *model) reopen() {
 	if m.s != nil {
 		shut(m.s)
 	}
-	m.s = New(m.dir, Limits{}, func(what, path string, err error) { m.t.Errorf("reported: %s: %s: %v", what, path, err) })
+	m.s = New(m.dir, Limits{}, func(what, path string, err error) { m.t.Errorf("reported: %s: %s: %v", what, path, err) }, nil)
 }
 
 func (m *model) path(n int) string { return m.s.Path(folder, keyNumber(n)) }

@@ -12,6 +12,7 @@ import (
 
 // MEM-15.
 func TestFolderOfIsOnePlainNameForEachFunction(t *testing.T) {
+	t.Parallel()
 	names := []string{
 		"square", "Square", "SQUARE", "", " ", ".", "..", "../..", "/", "/etc/passwd", "a/b", "a\\b", "a:b", "a\x00b", "a\x00c", "\x00",
 		"C:\\x", "con", "nul", "lock", ".gitignore", "~", "*", "a\nb", "-", "--", "_", "__",
@@ -30,6 +31,7 @@ func TestFolderOfIsOnePlainNameForEachFunction(t *testing.T) {
 }
 
 func TestFolderOfAnyTextIsAPlainName(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		wantPlain(t, string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")))
 		wantPlain(t, rapid.String().Draw(t, "text"))
@@ -50,10 +52,11 @@ func wantPlain(t rapid.TB, name string) {
 
 // MEM-16: what is kept has to be found again by the next release.
 func TestFolderOfAndPathStayTheSame(t *testing.T) {
+	t.Parallel()
 	if got, want := FolderOf("Features v2/é"), Folder("features_v2__-393017cd101ae9b3"); got != want {
 		t.Errorf("FolderOf = %q; want %q as ever", got, want)
 	}
-	s := New("dir", Limits{}, nil)
+	s := New("dir", Limits{}, nil, nil)
 	got := s.Path("f", sha256.Sum256(nil))
 	want := filepath.Join("dir", "f", "e", "3", "b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 	if got != want {
@@ -62,6 +65,7 @@ func TestFolderOfAndPathStayTheSame(t *testing.T) {
 }
 
 func TestOthersFoldersAreNoneOfOurs(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"", "-", "square", "square-", "square-0123456789ABCDEF", "square-0123456789abcde", "square-0123456789abcdef0", "0123456789abcdef", "lock", "x-0123456789abcdeg"} {
 		if isFolder(name) {
 			t.Errorf("isFolder(%q) = true; want false", name)
@@ -70,7 +74,8 @@ func TestOthersFoldersAreNoneOfOurs(t *testing.T) {
 }
 
 func TestKeyOfIsTheInverseOfPath(t *testing.T) {
-	s := New(filepath.Join(string(os.PathSeparator), "some where", "a"), Limits{}, nil)
+	t.Parallel()
+	s := New(filepath.Join(string(os.PathSeparator), "some where", "a"), Limits{}, nil, nil)
 	rapid.Check(t, func(t *rapid.T) {
 		key := Key(rapid.SliceOfN(rapid.Byte(), len(Key{}), len(Key{})).Draw(t, "key"))
 		path := s.Path(FolderOf(rapid.String().Draw(t, "name")), key)
@@ -84,6 +89,7 @@ func TestKeyOfIsTheInverseOfPath(t *testing.T) {
 }
 
 func TestKeyOfOtherFilesIsNone(t *testing.T) {
+	t.Parallel()
 	name := strings.Repeat("0", 62)
 	for _, path := range []string{
 		"", ".tmp", "/", "a", name, "a/" + name, "/a/" + name, "ab/c/" + name, "a/bc/" + name, "a/b/" + name[1:], "a/b/0" + name,
@@ -92,5 +98,12 @@ func TestKeyOfOtherFilesIsNone(t *testing.T) {
 		if key, _, ok := keyOf(filepath.Join("dir", "fn", filepath.FromSlash(path))); ok {
 			t.Errorf("keyOf(%q) = %x; want none", path, key)
 		}
+	}
+}
+
+func TestAFolderIsCalledAsItsFunctionWhereThatIsPlain(t *testing.T) {
+	t.Parallel()
+	if got, _, _ := strings.Cut(string(FolderOf("azAZ09_/é")), "-"); got != "azaz09___" {
+		t.Errorf("the folder of azAZ09_/é begins with %q; want azaz09___", got)
 	}
 }

@@ -74,7 +74,7 @@ func init() {
 
 // quiet is the store of a child, whose tests see to what it reports.
 func quiet(dir string) *Store {
-	return New(dir, Limits{}, func(what, path string, err error) { fmt.Println(what, path, err) })
+	return New(dir, Limits{}, func(what, path string, err error) { fmt.Println(what, path, err) }, nil)
 }
 
 // body is a result that takes more than one page.
@@ -90,6 +90,7 @@ func increment(path string) error {
 }
 
 func TestLockExcludesProcesses(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	var all []*child
 	for range 3 {
@@ -107,6 +108,7 @@ func TestLockExcludesProcesses(t *testing.T) {
 }
 
 func TestTheLockOfAKilledProcessIsFreeAtOnce(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	c := startChild(t, "hold", s.dir)
 	if said := c.line(); said != "held" {
@@ -125,6 +127,7 @@ func TestTheLockOfAKilledProcessIsFreeAtOnce(t *testing.T) {
 }
 
 func TestTheLockOfAKilledProcessIsNotItsChildrens(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	c := startChild(t, "hold with a child", s.dir)
 	if said := c.line(); said != "idle" { // the child's child
@@ -141,6 +144,7 @@ func TestTheLockOfAKilledProcessIsNotItsChildrens(t *testing.T) {
 }
 
 func TestAnEntryWhoseWriterDiedIsReadAndNamedByTheNext(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	key := keyNumber(1)
 	startChild(t, "die after Write", s.dir).died()
@@ -157,6 +161,7 @@ func TestAnEntryWhoseWriterDiedIsReadAndNamedByTheNext(t *testing.T) {
 }
 
 func TestWhatAKilledProcessHasWrittenInPartIsWrittenOver(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	startChild(t, "die in Write", s.dir).died()
 	wantFiles(t, s, 0, 1)
@@ -168,6 +173,7 @@ func TestWhatAKilledProcessHasWrittenInPartIsWrittenOver(t *testing.T) {
 
 // MEM-09, MEM-10.
 func TestProcessesThatWriteAndReadTheSameEntries(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	var all []*child
 	for range 3 {

@@ -16,21 +16,26 @@ import (
 func wantDistrust(t *testing.T, s *Store, told *reports) {
 	t.Helper()
 	key := keyNumber(1)
-	if e, err := s.Read(folder, key); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, ErrDistrust) {
+	if e, err := s.Read(folder, key); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Read = %q, %v; want fs.ErrNotExist for distrust", e.Body, err)
 	}
+	before, _ := os.ReadDir(filepath.Dir(s.Path(folder, key)))
 	l := lock(t, s, key) // so that calls go on
-	if e, err := l.Read(folder); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, ErrDistrust) {
+	l.Prepare(folder)
+	if e, err := l.Read(folder); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Read with the lock = %q, %v; want fs.ErrNotExist for distrust", e.Body, err)
 	}
-	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrDistrust) {
+	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Write = %v; want distrust", err)
 	}
+	if after, _ := os.ReadDir(filepath.Dir(s.Path(folder, key))); len(after) != len(before) {
+		t.Errorf("there are %v; want no file to be made", after)
+	}
 	l.Unlock()
-	if err := s.Forget(folder, key); !errors.Is(err, ErrDistrust) {
+	if err := s.Forget(folder, key); !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Forget = %v; want distrust", err)
 	}
-	if err := s.Clear(""); !errors.Is(err, ErrDistrust) {
+	if err := s.Clear(""); !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Clear = %v; want distrust", err)
 	}
 	s.Sync()
@@ -50,6 +55,7 @@ func wantDistrust(t *testing.T, s *Store, told *reports) {
 
 // MEM-20.
 func TestAFolderThatOthersCanWriteToIsNotUsed(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []fs.FileMode{0o777, 0o775, 0o720, 0o702, 0o1777} {
 		t.Run(mode.String(), func(t *testing.T) {
 			s, told := openLoud(t, storeDir(t), Limits{})
@@ -69,6 +75,7 @@ func TestAFolderThatOthersCanWriteToIsNotUsed(t *testing.T) {
 }
 
 func TestAFolderThatOthersCanReadIsUsed(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -79,6 +86,7 @@ func TestAFolderThatOthersCanReadIsUsed(t *testing.T) {
 
 // MEM-20.
 func TestAFolderOfSomebodyElseIsNotUsed(t *testing.T) {
+	t.Parallel()
 	dir := "/" // root's
 	if os.Geteuid() == 0 {
 		dir = storeDir(t)
@@ -94,6 +102,7 @@ func TestAFolderOfSomebodyElseIsNotUsed(t *testing.T) {
 }
 
 func TestALinkToAFolderIsJudgedByTheFolder(t *testing.T) {
+	t.Parallel()
 	above := t.TempDir()
 	real, link := filepath.Join(above, "real"), filepath.Join(above, "link")
 	if err := errors.Join(os.Mkdir(real, 0o700), os.Chmod(real, 0o777), os.Symlink(real, link)); err != nil {
@@ -104,6 +113,7 @@ func TestALinkToAFolderIsJudgedByTheFolder(t *testing.T) {
 }
 
 func TestAFileInTheFoldersPlaceIsNotUsed(t *testing.T) {
+	t.Parallel()
 	s, told := openLoud(t, storeDir(t), Limits{})
 	lay(t, s.dir, []byte("foreign"))
 	wantDistrust(t, s, told)
@@ -120,6 +130,7 @@ func make777(t *testing.T, dir string) {
 }
 
 func TestAFolderThatOthersMakeInTheMeantimeIsNotUsed(t *testing.T) {
+	t.Parallel()
 	s, told := openLoud(t, storeDir(t), Limits{})
 	wantMissing(t, s, keyNumber(1)) // nothing is there, which is no reason for distrust
 	make777(t, s.dir)
@@ -128,6 +139,7 @@ func TestAFolderThatOthersMakeInTheMeantimeIsNotUsed(t *testing.T) {
 }
 
 func TestAFolderThatOthersMakeBetweenLockAndWriteIsNotUsed(t *testing.T) {
+	t.Parallel()
 	above := filepath.Join(t.TempDir(), "above")
 	lay(t, above, nil) // so that no folder can be made, nor a lock file
 	s, told := openLoud(t, filepath.Join(above, "cache"), Limits{})
@@ -136,7 +148,7 @@ func TestAFolderThatOthersMakeBetweenLockAndWriteIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	make777(t, s.dir)
-	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrDistrust) {
+	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Write = %v; want distrust", err)
 	}
 	l.Unlock()
@@ -144,6 +156,7 @@ func TestAFolderThatOthersMakeBetweenLockAndWriteIsNotUsed(t *testing.T) {
 }
 
 func TestAFolderThatOthersMakeInTheTrustedOnesPlaceIsNotUsed(t *testing.T) {
+	t.Parallel()
 	s, told := openLoud(t, storeDir(t), Limits{})
 	settled(t, s, keyNumber(1), "x")
 	l := lock(t, s, keyNumber(1))
@@ -151,7 +164,7 @@ func TestAFolderThatOthersMakeInTheTrustedOnesPlaceIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	make777(t, s.dir)
-	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrDistrust) {
+	if err := l.Write(folder, entry("mine")); !errors.Is(err, ErrNotUsed) {
 		t.Errorf("Write = %v; want distrust", err)
 	}
 	l.Unlock()

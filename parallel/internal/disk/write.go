@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +11,7 @@ import (
 )
 
 // manySettling is how many files may wait to be synced. Then who writes another
-// waits: the disk is the limit.
+// waits: the disk is the limit. Limits may let fewer: see [Limits.part].
 const manySettling = 16
 
 // Read is that of the store, for who has the lock. If a process ended before it gave
@@ -21,7 +22,7 @@ func (l *Lock) Read(in Folder) (Entry, error) {
 		return e, err
 	}
 	path := l.store.Path(in, l.key)
-	if e, torn := readFile(path+tmp, l.key); torn == nil && l.store.trust() == nil {
+	if e, torn := l.store.read(path+tmp, l.key); torn == nil && l.store.trust() == nil {
 		l.nameless, l.size = path, int64(headerSize+len(e.Body))
 		return e, nil
 	}
@@ -56,11 +57,8 @@ func (l *Lock) Write(in Folder, e Entry) error {
 	if s.limits.MaxBytes > 0 && size > s.limits.MaxBytes {
 		return fmt.Errorf("it has %d bytes, more than MaxBytes", size)
 	}
-	if l.written != nil {
-		l.written.Close()
-	}
-	l.nameless, l.written = "", nil
-	l.queue()
+	l.abandon()
+	l.depart(size)
 	path := s.Path(in, l.key)
 	f, err := l.open(path + tmp)
 	if err != nil {
@@ -76,7 +74,37 @@ func (l *Lock) Write(in Folder, e Entry) error {
 		return err
 	}
 	l.nameless, l.size, l.written = path, size, f
+	s.mu.Lock()
+	delete(s.void, l.key) // it is what was to be removed that is gone
+	s.mu.Unlock()
 	return nil
+}
+
+// Void removes the entry of the key that is locked, which another was to replace that
+// cannot be written. Where nothing can be removed, in a folder that is read-only for
+// instance, the store does not use the entry any more.
+func (l *Lock) Void(in Folder) {
+	l.abandon()
+	s, path := l.store, l.store.Path(in, l.key)
+	if s.trust() == nil && errors.Join(remove(path), remove(path+tmp)) == nil {
+		return
+	}
+	_, missing := readFile(path, l.key)
+	_, torn := readFile(path+tmp, l.key)
+	if missing != nil && torn != nil {
+		return // so that void has no more keys than there are entries
+	}
+	s.mu.Lock()
+	s.void[l.key] = time.Now()
+	s.mu.Unlock()
+}
+
+// abandon forgets what was written, or found, and has no name yet.
+func (l *Lock) abandon() {
+	if l.written != nil {
+		l.written.Close()
+	}
+	l.nameless, l.written = "", nil
 }
 
 // open opens the temporary file, and makes it if it was not prepared.
@@ -84,7 +112,7 @@ func (l *Lock) open(path string) (*os.File, error) {
 	if l.prepared != nil {
 		<-l.prepared
 		l.prepared = nil
-		if f, err := os.OpenFile(path, os.O_WRONLY, 0); err == nil {
+		if f, _, err := openFile(path, os.O_WRONLY); err == nil {
 			return f, nil
 		}
 	}
@@ -95,7 +123,7 @@ func (l *Lock) open(path string) (*os.File, error) {
 // was there, whoever wrote it has ended.
 func (s *Store) create(path string) (f *os.File, err error) {
 	for range 1000 { // others may clear as fast as this can make folders
-		f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		f, _, err = openFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			if err := s.makeRoot(); err != nil {
@@ -128,41 +156,37 @@ func write(f *os.File, header, body []byte) error {
 	return nil
 }
 
-// queue waits until not too many files are open that wait to be synced.
-func (l *Lock) queue() {
-	if !l.hasSlot {
-		l.store.slots <- struct{}{}
-		l.hasSlot = true
+// depart waits until another file of that size may be under way.
+func (l *Lock) depart(size int64) {
+	l.arrive()
+	l.part = l.store.limits.part(size)
+	_ = l.store.underWay.Acquire(context.Background(), l.part)
+}
+
+// arrive is for a file that is counted, or is none.
+func (l *Lock) arrive() {
+	if l.part > 0 {
+		l.store.underWay.Release(l.part)
+		l.part = 0
 	}
 }
 
 // settle gives the entry its name, or removes the file that was not used, and then
-// gives the lock back, behind the caller's back.
+// gives the lock back and sees to the limits, behind the caller's back.
 func (l *Lock) settle() {
 	s := l.store
-	if l.nameless != "" {
-		l.queue()
+	if l.nameless != "" && l.part == 0 {
+		l.depart(l.size)
 	}
 	done := make(chan struct{})
 	s.mu.Lock()
 	s.settling[l] = done
 	s.mu.Unlock()
 	go func() {
-		var err error
-		if l.prepared != nil {
-			<-l.prepared
-			_ = remove(l.file)
-		}
-		if l.nameless != "" {
-			err = l.name()
-		}
-		l.release()
-		switch {
-		case l.nameless == "":
-		case err == nil:
-			s.added(l.nameless, l.size)
-		case !errors.Is(err, fs.ErrNotExist): // else all was cleared meanwhile
-			s.report("a result is not kept", l.nameless, err)
+		told := l.finish()
+		l.arrive() // only now: or more would be written than whoever sees to the limits removes
+		for _, t := range told {
+			s.report(t.what, t.path, t.err)
 		}
 		s.mu.Lock()
 		delete(s.settling, l)
@@ -171,11 +195,39 @@ func (l *Lock) settle() {
 	}()
 }
 
+// trouble is what is to be reported.
+type trouble struct {
+	what, path string
+	err        error
+}
+
+// finish is what is left to do for a file. It returns what went wrong, which is
+// reported when others may write again: whoever is told may store results too.
+func (l *Lock) finish() (told []trouble) {
+	if l.prepared != nil {
+		<-l.prepared
+		_ = remove(l.file)
+	}
+	if l.nameless == "" {
+		l.release()
+		return nil
+	}
+	err := l.name()
+	l.release()
+	switch {
+	case err == nil:
+		return l.store.added(l.nameless, l.size)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // all was cleared meanwhile
+	}
+	return []trouble{{"a result is not kept", l.nameless, err}}
+}
+
 // name syncs the temporary file and makes it the entry.
 func (l *Lock) name() (err error) {
 	f := l.written
 	if f == nil {
-		if f, err = os.OpenFile(l.nameless+tmp, os.O_WRONLY, 0); err != nil {
+		if f, _, err = openFile(l.nameless+tmp, os.O_WRONLY); err != nil {
 			return err
 		}
 	}

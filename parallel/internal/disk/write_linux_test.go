@@ -19,6 +19,7 @@ func descriptors(t *testing.T, dir string) (n int) {
 }
 
 func TestNothingButTheLockFileStaysOpen(t *testing.T) {
+	t.Parallel()
 	s, _ := openLoud(t, storeDir(t), Limits{MaxItems: 10})
 	wantOpen := func(after string) {
 		t.Helper()
@@ -52,6 +53,12 @@ func TestNothingButTheLockFileStaysOpen(t *testing.T) {
 	}
 	wantOpen("errors")
 	lay(t, s.Path(folder, keyNumber(33))+tmp, encoded(keyNumber(33), "x"))
+	for n := range 20 {
+		l := lock(t, s, keyNumber(100+n))
+		l.Prepare(folder)
+		l.Unlock() // without a result
+	}
+	wantOpen("a file that was prepared in vain")
 	l = lock(t, s, keyNumber(33))
 	_, _ = l.Read(folder)
 	l.Unlock()
@@ -64,6 +71,7 @@ func TestNothingButTheLockFileStaysOpen(t *testing.T) {
 }
 
 func TestTwoWritesUnderOneLockLeaveNoFileOpen(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	l := lock(t, s, keyNumber(1))
 	for range 3 {

@@ -1,6 +1,8 @@
 package disk
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 )
 
 func TestAnEntryIsReadByAllAsSoonAsItIsWritten(t *testing.T) {
+	t.Parallel()
 	dir := storeDir(t)
 	a, b := open(t, dir, Limits{}), open(t, dir, Limits{})
 	l := lock(t, a, keyNumber(1))
@@ -28,6 +31,7 @@ func TestAnEntryIsReadByAllAsSoonAsItIsWritten(t *testing.T) {
 }
 
 func TestWhatIsWrittenOverAnEntryIsReadAsSoonAsItIsWritten(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	settled(t, s, keyNumber(1), "old")
 	l := lock(t, s, keyNumber(1))
@@ -39,6 +43,7 @@ func TestWhatIsWrittenOverAnEntryIsReadAsSoonAsItIsWritten(t *testing.T) {
 }
 
 func TestWhatIsWrittenOverADamagedEntryIsReadAsSoonAsItIsWritten(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	lay(t, s.Path(folder, keyNumber(1)), []byte("damaged"))
 	l := lock(t, s, keyNumber(1))
@@ -49,7 +54,41 @@ func TestWhatIsWrittenOverADamagedEntryIsReadAsSoonAsItIsWritten(t *testing.T) {
 	wantBody(t, s, keyNumber(1), "new")
 }
 
+// Whoever wrote it has ended before it removed the other. The function is called again.
+func TestADamagedEntryIsDamagedWhateverIsBesideIt(t *testing.T) {
+	t.Parallel()
+	s := open(t, storeDir(t), Limits{})
+	lay(t, s.Path(folder, keyNumber(1)), []byte("damaged"))
+	lay(t, s.Path(folder, keyNumber(1))+tmp, encoded(keyNumber(1), "whole"))
+	wantDamaged(t, s, keyNumber(1))
+	l := lock(t, s, keyNumber(1))
+	if e, err := l.Read(folder); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Read with the lock = %q, %v; want a DamagedError", e.Body, err)
+	}
+	if err := l.Write(folder, entry("mine")); err != nil {
+		t.Fatal(err)
+	}
+	l.Unlock()
+	s.Sync()
+	wantBody(t, s, keyNumber(1), "mine")
+	wantFiles(t, s, 1, 0)
+}
+
+// A file that was prepared and not used is gone.
+func TestAFileThatWasPreparedInVainIsRemoved(t *testing.T) {
+	t.Parallel()
+	s := open(t, storeDir(t), Limits{})
+	l := lock(t, s, keyNumber(1))
+	l.Prepare(folder)
+	<-l.prepared
+	wantFiles(t, s, 0, 1)
+	l.Unlock()
+	s.Sync()
+	wantFiles(t, s, 0, 0)
+}
+
 func TestAnEntryIsThereAllTheTimeWhileItGetsItsName(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	for n := range 150 {
 		mustPut(t, s, keyNumber(n), "x")
@@ -62,6 +101,7 @@ func TestAnEntryIsThereAllTheTimeWhileItGetsItsName(t *testing.T) {
 }
 
 func TestManyWritersAtOnce(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	size := func(n int) int { return (n % 5) * 100_000 } // so that they end out of order
 	var all sync.WaitGroup
@@ -84,10 +124,11 @@ func TestManyWritersAtOnce(t *testing.T) {
 }
 
 func TestWriteWaitsWhileManySettle(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, storeDir(t), Limits{})
-		for range manySettling {
-			s.slots <- struct{}{} // as a slow disk would
+		if !s.underWay.TryAcquire(allUnderWay) { // as a slow disk would
+			t.Fatal("something is under way in a new store")
 		}
 		const more = 5
 		var written sync.WaitGroup
@@ -107,9 +148,7 @@ func TestWriteWaitsWhileManySettle(t *testing.T) {
 			t.Errorf("%d of %d were written while %d others settle; want none", len(done), more, manySettling)
 		}
 		wantFiles(t, s, 0, 0) // none is open, either
-		for range manySettling {
-			<-s.slots
-		}
+		s.underWay.Release(allUnderWay)
 		written.Wait()
 		s.Sync()
 		wantFiles(t, s, more, 0)
@@ -117,6 +156,7 @@ func TestWriteWaitsWhileManySettle(t *testing.T) {
 }
 
 func TestSyncWaitsForAllThatWereUnlockedBefore(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	var all sync.WaitGroup
 	for w := range 4 {
@@ -138,6 +178,7 @@ func TestSyncWaitsForAllThatWereUnlockedBefore(t *testing.T) {
 }
 
 func TestSyncOfNothingDoesNotWait(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	s.Sync()
 	defer lock(t, s, keyNumber(1)).Unlock()
@@ -148,6 +189,7 @@ func TestSyncOfNothingDoesNotWait(t *testing.T) {
 }
 
 func TestFolderThatIsMadeHasFilesForOthersToKnowIt(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	settled(t, s, keyNumber(1), "x")
 	if data, err := os.ReadFile(filepath.Join(s.dir, ".gitignore")); err != nil || string(data) != "*\n" {
@@ -159,6 +201,7 @@ func TestFolderThatIsMadeHasFilesForOthersToKnowIt(t *testing.T) {
 }
 
 func TestAFolderThatWasThereIsNotTouched(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -171,6 +214,7 @@ func TestAFolderThatWasThereIsNotTouched(t *testing.T) {
 
 // MEM-12.
 func TestWriteErrorsAreReturnedAndLeaveNoTemporaryFile(t *testing.T) {
+	t.Parallel()
 	key := keyNumber(1)
 	for name, spoil := range map[string]func(t *testing.T, s *Store){
 		"a file is in the function's folder's place": func(t *testing.T, s *Store) {
@@ -215,12 +259,14 @@ func TestWriteErrorsAreReturnedAndLeaveNoTemporaryFile(t *testing.T) {
 }
 
 func TestReadWithoutAnEntryWhereAFileIsInItsFoldersPlaceIsAMiss(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	lay(t, filepath.Join(s.dir, string(folder)), nil)
 	wantMissing(t, s, keyNumber(1))
 }
 
 func TestAnEntryThatCannotHaveItsNameIsReported(t *testing.T) {
+	t.Parallel()
 	s, told := openLoud(t, storeDir(t), Limits{})
 	path := s.Path(folder, keyNumber(1))
 	l := lock(t, s, keyNumber(1))
@@ -242,6 +288,7 @@ func TestAnEntryThatCannotHaveItsNameIsReported(t *testing.T) {
 }
 
 func TestAFolderInTheEntrysPlaceIsOneErrorAndLeavesNoTemporaryFile(t *testing.T) {
+	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
 	path := s.Path(folder, keyNumber(1))
 	lay(t, filepath.Join(path, "foreign"), nil)
@@ -256,6 +303,7 @@ func TestAFolderInTheEntrysPlaceIsOneErrorAndLeavesNoTemporaryFile(t *testing.T)
 }
 
 func TestFolderRemovedBetweenWriteAndUnlock(t *testing.T) {
+	t.Parallel()
 	skipIfOpenFilesStay(t)
 	s := open(t, storeDir(t), Limits{}) // that it reports nothing is part of the test
 	l := lock(t, s, keyNumber(1))

@@ -3,8 +3,7 @@
     /usr/bin/python3 parallel_tables.py > ../joblib.json
 
 The calls wait until joblib has dispatched what it dispatches ahead. From then on
-it counts on one thread, and neither what it cuts nor what it prints depends on
-time, except for the times themselves, which are replaced by T.
+it counts on one thread, and what it cuts does not depend on time.
 """
 
 import contextlib
@@ -168,8 +167,7 @@ def cut_rows():
                 yield [n, n_jobs, batch_size, pre_dispatch, cut(n, n_jobs, batch_size, pre_dispatch)]
 
 
-# What is printed. A row has the lines in short: 3 is "Done 3 tasks", 3/8 is "Done 3
-# out of 8", and 8. the last line.
+# The form of what is printed.
 
 LINES = {
     "begin": "[Parallel(n_jobs=%d)]: Using backend %s with %d concurrent workers.\n",
@@ -177,68 +175,6 @@ LINES = {
     "of": "[Parallel(n_jobs=%d)]: Done %3d out of %3d | elapsed: T remaining: T\n",
     "end": "[Parallel(n_jobs=%d)]: Done %3d out of %3d | elapsed: T finished\n",
 }
-
-
-def printed(backend, n_jobs, verbose, n, pre_dispatch, batch_size):
-    streams = {"stderr": io.StringIO(), "stdout": io.StringIO()}
-    with contextlib.redirect_stderr(streams["stderr"]), contextlib.redirect_stdout(streams["stdout"]):
-        function = waiting if backend != "loky" else time.sleep
-        run(
-            (delayed(function)(i if backend != "loky" else 0.03) for i in range(n)),
-            backend=backend,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            pre_dispatch=pre_dispatch,
-            batch_size=batch_size,
-        )
-    name = "stdout" if streams["stdout"].getvalue() else "stderr"
-    assert not (streams["stdout"].getvalue() and streams["stderr"].getvalue())
-    lines = re.sub(r"(elapsed|remaining): +[0-9.]+(s|min)", r"\1: T", streams[name].getvalue())
-    [(used, workers)] = re.findall(r"Using backend (\w+) with (\d+) concurrent workers.\n", lines)
-    short = []
-    for done, total, end in re.findall(r"Done +(\d+) (?:tasks|out of +(\d+)) .*?(finished)?\n", lines):
-        short.append(f"{done}." if end else f"{done}/{total}" if total else done)
-    assert expand(n_jobs, used, int(workers), short) == lines, lines
-    return [name, used, int(workers), " ".join(short)]
-
-
-def expand(n_jobs, used, workers, short):
-    lines = LINES["begin"] % (n_jobs, used, workers)
-    for word in short:
-        if word.endswith("."):
-            lines += LINES["end"] % (n_jobs, int(word[:-1]), int(word[:-1]))
-        elif "/" in word:
-            lines += LINES["of"] % (n_jobs, *map(int, word.split("/")))
-        else:
-            lines += LINES["tasks"] % (n_jobs, int(word))
-    return lines
-
-
-def printed_cases():
-    default = "2*n_jobs"
-    verbosities, numbers = (1, 5, 10, 11, 50, 51, 100), (0, 1, 2, 3, 4, 10, 20, 50)
-    for verbose, n in itertools.product(verbosities, numbers):
-        yield "sequential", 1, verbose, n, default, 1
-        yield "threading", 2, verbose, n, default, 1
-    for verbose, n in itertools.product((1, 5, 10, 11), numbers):
-        yield "threading", 2, verbose, n, "all", 1
-        yield "threading", 2, verbose, n, 7, 1
-    for verbose, n in itertools.product((1, 10, 100), (4, 10, 50)):
-        yield "threading", 1, verbose, n, default, 1
-        yield "threading", -1, verbose, n, default, 1
-        yield "threading", 3, verbose, n, default, 1
-        yield "sequential", 2, verbose, n, default, 1
-    for verbose, n in itertools.product((1, 10, 100), (6, 12, 48)):
-        # In batches of one size, as those of several may end in any order.
-        yield "threading", 2, verbose, n, "all", 3
-    for verbose, n in itertools.product((1, 10, 50), (0, 3, 10)):
-        yield "loky", 2, verbose, n, default, 1
-
-
-def printed_rows():
-    set_cpus(4)
-    for case in printed_cases():
-        yield [*case, *printed(*case)]
 
 
 SECONDS = [0, 0.04, 0.05, 0.06, 0.1, 0.15, 0.25, 0.949, 0.95, 1, 9.96, 59.94, 59.96, 60, 60.01, 61, 90, 599, 3600, 5999, 60000, 600000, 6000000]
@@ -289,7 +225,6 @@ def main():
         "effective": effective_rows(),
         "sizes": size_rows(),
         "cuts": cut_rows(),
-        "printed": printed_rows(),
         "times": time_rows(),
         "outcomes": outcome_rows(),
     }
