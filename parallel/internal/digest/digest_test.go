@@ -494,6 +494,7 @@ func TestFewAllocations(t *testing.T) {
 		{"1000 strings", slices.Repeat([]string{"some text"}, 1000), 3},
 		{"1000 structs", slices.Repeat([]job{small}, 1000), 3},
 		{"1000 pointers", slices.Repeat([]*int{new(1)}, 1000), 3},
+		{"1000 times", slices.Repeat([]time.Time{time.Now()}, 1000), 3},
 		{"a map of 1000", samples()[slices.IndexFunc(samples(), func(s sample) bool { return s.name == "map of 1000" })].value, 8},
 	} {
 		h, err := digest.For(reflect.TypeOf(row.value))

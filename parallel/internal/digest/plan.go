@@ -111,9 +111,7 @@ func memoryPlan(size uintptr) plan {
 }
 
 func writeString(w *writer, p unsafe.Pointer) error {
-	s := *(*string)(p)
-	w.uint64(uint64(len(s)))
-	w.bytes(unsafe.Slice(unsafe.StringData(s), len(s)))
+	w.string(*(*string)(p))
 	return nil
 }
 
@@ -281,7 +279,8 @@ func writeTime(w *writer, p unsafe.Pointer) error {
 	w.uint64(uint64(t.Unix()))
 	w.uint32(uint32(t.Nanosecond()))
 	w.uint64(uint64(int64(offset)))
-	return writeString(w, unsafe.Pointer(&name))
+	w.string(name)
+	return nil
 }
 
 func writeBig(w *writer, p unsafe.Pointer) error {

@@ -88,6 +88,10 @@ func (w *writer) lengthAndBytes(b []byte) {
 	w.bytes(b)
 }
 
+func (w *writer) string(s string) {
+	w.lengthAndBytes(unsafe.Slice(unsafe.StringData(s), len(s)))
+}
+
 func (w *writer) bytes(b []byte) {
 	if len(b) < enough || w.isHeld {
 		w.buf = append(w.buf, b...)
