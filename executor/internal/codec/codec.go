@@ -44,7 +44,7 @@
 //	array         the elements
 //	struct        the fields in order, but for those with the name _
 //	map           0 for nil; else its length and 1, as an uvarint, and the entries, each the
-//	              key and the value behind it
+//	              key and the value behind it; one that would have no bytes has one
 //	pointer       0 for nil; else 1 and what it points to
 //	time.Time     the seconds since 1970 in UTC, 64 bits with a sign; the nanoseconds beside
 //	              them, 32 bits; 0 for UTC, and else 1 for time.Local or 2, the seconds that

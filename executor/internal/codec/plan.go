@@ -238,8 +238,8 @@ func (made planner) slice(t reflect.Type) plan {
 	}
 }
 
-// padding is for elements of slices that have no bytes themselves, but need memory:
-// one byte each, so that a length is no claim to any amount of it.
+// padding is for elements of slices and maps that have no bytes themselves, but need
+// memory: one byte each, so that a length is no claim to any amount of it.
 var padding = plan{
 	least: 1,
 	encode: func(b []byte, _ unsafe.Pointer, _ *walk) ([]byte, error) {
@@ -344,6 +344,9 @@ func (made planner) pointer(t reflect.Type) plan {
 
 func (made planner) mapping(t reflect.Type) plan {
 	m := mapPlan{typ: t, key: made.of(t.Key()), elem: made.of(t.Elem())}
+	if m.key.least+m.elem.least == 0 {
+		m.elem = &padding
+	}
 	m.entries.New = func() any { return &entry{reflect.New(t.Key()), reflect.New(t.Elem())} }
 	return plan{least: 1, encode: m.encode, decode: m.decode}
 }
@@ -399,7 +402,7 @@ func (m *mapPlan) encodeEntries(b []byte, value reflect.Value, w *walk) (_ []byt
 }
 
 func (m *mapPlan) decode(data []byte, v unsafe.Pointer, level int) ([]byte, error) {
-	n, isNil, data, err := takeLength(data, max(1, m.key.least+m.elem.least))
+	n, isNil, data, err := takeLength(data, m.key.least+m.elem.least)
 	switch {
 	case err != nil || isNil:
 		return data, err
