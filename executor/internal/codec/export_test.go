@@ -33,3 +33,10 @@ func (f *Form) Decode(data []byte) (reflect.Value, error) {
 
 func (f *Form) Size() int    { return f.size }
 func (f *Form) Least() int64 { return f.plan.least }
+
+// OnBigEndian calls f as if numbers were the other way round in memory here.
+func OnBigEndian(f func()) {
+	defer func(was bool) { isBigEndian = was }(isBigEndian)
+	isBigEndian = !isBigEndian
+	f()
+}

@@ -43,7 +43,7 @@ func decodeTime(data []byte, v unsafe.Pointer, _ int) ([]byte, error) {
 	}
 	seconds, nanos, where := binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint32(data[8:]), data[12]
 	if nanos >= 1e9 || where > isElsewhere {
-		return nil, fmt.Errorf("it is no time")
+		return nil, errTime
 	}
 	at := time.Unix(int64(seconds), int64(nanos))
 	if data = data[13:]; where == isUTC {
@@ -82,8 +82,11 @@ func encodeBig(b []byte, v unsafe.Pointer, _ *walk) ([]byte, error) {
 }
 
 func decodeBig(data []byte, v unsafe.Pointer, _ int) ([]byte, error) {
-	if len(data) == 0 || data[0] > 1 {
+	switch {
+	case len(data) == 0:
 		return nil, errShort
+	case data[0] > 1:
+		return nil, errSign
 	}
 	isNegative := data[0] == 1
 	bytes, data, err := takeBytes(data[1:])

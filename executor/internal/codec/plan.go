@@ -27,6 +27,8 @@ var (
 	errShort  = errors.New("it ends too early")
 	errNil    = errors.New("it is nil")
 	errTwice  = errors.New("a key is there twice")
+	errTime   = errors.New("it is no time")
+	errSign   = errors.New("it has no sign")
 )
 
 // planner makes plans. It has those that it has made, or is about to make, since

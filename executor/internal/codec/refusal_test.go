@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -406,8 +407,8 @@ func TestCyclesAndDepthAreErrors(t *testing.T) {
 	inMap.By["x"] = inMap
 	wide := &twin{}
 	wide.L, wide.R = wide, wide
-	slices := nest{nil}
-	slices[0] = slices
+	inItself := nest{nil}
+	inItself[0] = inItself
 	maps := nestMap{}
 	maps["x"] = maps
 	var long *list
@@ -434,7 +435,7 @@ func TestCyclesAndDepthAreErrors(t *testing.T) {
 		{"in a slice", encodeError(t, &inSlice), "*codec_test.tree.Kids[0]" + isCycle},
 		{"in a map", encodeError(t, inMap), "codec_test.tree.By[].By" + isCycle},
 		{"twice itself", encodeError(t, wide), "*codec_test.twin.L" + isCycle},
-		{"a slice in itself", encodeError(t, slices), "codec_test.nest[0]" + isCycle},
+		{"a slice in itself", encodeError(t, inItself), "codec_test.nest[0]" + isCycle},
 		{"a map in itself", encodeError(t, maps), "codec_test.nestMap[]" + isCycle},
 		{"behind other things", encodeError(t, []map[string]*list{{"a": {}, "b": self}}), "[]map[string]*codec_test.list[0][].Next" + isCycle},
 		{"1,000,000 in a list", encodeError(t, long), "*codec_test.list" + next + "…" + next + isDeep},
@@ -475,6 +476,15 @@ func TestValuesOf1000LevelsCross(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What stands beside each other is not inside of each other.
+func TestManyThingsBesideEachOtherAreNotDeep(t *testing.T) {
+	one := 1
+	sendAll(t, slices.Repeat([][]int{{1}}, 1100))
+	sendAll(t, slices.Repeat([][]string{{"a"}}, 1100))
+	sendAll(t, slices.Repeat([]*int{&one}, 1100))
+	sendAll(t, slices.Repeat([]map[string]int{{"a": 1}}, 1100))
 }
 
 func listOf(n int) (l *list) {
