@@ -75,3 +75,30 @@ func bench[T any](b *testing.B, v T) {
 		}
 	})
 }
+
+var isRace bool
+
+// What is encoded behind other bytes needs no memory, and what is decoded only its own.
+func TestFewAllocations(t *testing.T) {
+	if isRace {
+		t.Skip("with it, sync.Pool drops some")
+	}
+	order, numbers := newBenchOrder(), map[int]int{1: 2, 3: 4}
+	if n := encodeAllocs(t, order); n > 0 {
+		t.Errorf("to encode a struct takes %v allocations; want none", n)
+	}
+	if n := encodeAllocs(t, numbers); n > 0 {
+		t.Errorf("to encode a map takes %v allocations; want none", n)
+	}
+	c := codecOf[map[int]int](t)
+	data, _ := c.Append(nil, numbers)
+	if n := testing.AllocsPerRun(100, func() { _, _ = c.Decode(data) }); n > 3 { // the map, what is in it, and the variable
+		t.Errorf("to decode a map of two takes %v allocations; want 3", n)
+	}
+}
+
+func encodeAllocs[T any](t *testing.T, v T) float64 {
+	c := codecOf[T](t)
+	b := make([]byte, 0, 1000)
+	return testing.AllocsPerRun(100, func() { _, _ = c.AppendAt(b, &v) })
+}
