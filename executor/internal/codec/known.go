@@ -158,7 +158,8 @@ var pairs = []*marshalers{
 }
 
 // marshalersOf returns the first marshalers of which t, or the pointer to it, has
-// one or both; nil if there are none.
+// one or both; nil if there are none. Pointers and interfaces have none: a pointer to
+// them has no methods.
 func marshalersOf(t reflect.Type) *marshalers {
 	for _, m := range pairs {
 		if p := reflect.PointerTo(t); p.Implements(m.typ) || p.Implements(m.inverseTyp) {

@@ -56,7 +56,7 @@ func (made planner) make(t reflect.Type) plan {
 		return timePlan()
 	case t == bigType:
 		return bigPlan()
-	case t.Kind() != reflect.Pointer && marshals(t):
+	case marshals(t):
 		return marshalerPlan(t)
 	case isNumber(t):
 		return memoryPlan(int(t.Size()), wordSize(t))

@@ -125,6 +125,7 @@ func TestTypesThatWouldLoseSomethingAreRefusedWithThePath(t *testing.T) {
 		}]string](), " B interface {} }" + noKey},
 		{refusalOf[map[struct{ a int }]string](), "[key].a: a int" + lost},
 		{refusalOf[map[word]string](), "[key]: a codec_test.word" + noKey},
+		{refusalOf[map[keyMarshals]string](), "[key]: a codec_test.keyMarshals" + noKey},
 		{refusalOf[map[time.Time]string](), "[key]: a time.Time" + noKey},
 		{refusalOf[map[struct{ T time.Time }]string](), "[key]: a struct { T time.Time }" + noKey},
 		{refusalOf[map[uintptr]string](), "[key]: a uintptr" + noKey},
@@ -183,6 +184,12 @@ func TestTypesThatWouldLoseSomethingAreRefusedWithThePath(t *testing.T) {
 		}
 	}
 }
+
+// keyMarshals would be a key without its marshalers, which may make one thing of two.
+type keyMarshals struct{ X int }
+
+func (k keyMarshals) MarshalBinary() ([]byte, error) { return []byte{byte(k.X)}, nil }
+func (*keyMarshals) UnmarshalBinary([]byte) error    { return nil }
 
 // inheritsOne has one of its two marshalers from what it embeds.
 type inheritsOne struct {
@@ -390,6 +397,49 @@ func TestDescribeTellsApartWhatEncodesDifferently(t *testing.T) {
 		A []string `cbor:"B"`
 	}](t); a != b {
 		t.Errorf("Describe is %q and %q for types that encode alike", a, b)
+	}
+}
+
+// A description is a part of what parent and worker compare: it is the same in all
+// processes, and has all that the encoding depends on.
+func TestDescribeHasAllOfAType(t *testing.T) {
+	type node struct {
+		A bool
+		B *big.Int
+		C time.Time
+		D []*node
+		E [2]celsius
+		F map[struct{ K label }]secret
+		_ int
+	}
+	const want = "struct{A bool;B *big.Int;C time.Time;D []*type 0;E [2]float64;F map[struct{K string;}]codec_test.secret;}"
+	if got := describe[node](t); got != want {
+		t.Errorf("Describe = %q; want %q", got, want)
+	}
+	if got := describe[*list](t); got != "*struct{Value string;Next type 0;}" {
+		t.Errorf("Describe of a pointer to a list = %q", got)
+	}
+}
+
+// An error has the ends of a long path.
+func TestLongPathsAreCutInTheMiddle(t *testing.T) {
+	type chain struct {
+		Next *chain
+		End  touchy
+	}
+	for n := range 20 {
+		v := chain{End: touchy{"fail"}}
+		for range n {
+			inner := v
+			v = chain{Next: &inner, End: touchy{"good"}}
+		}
+		path := strings.Repeat(".Next", n) + ".End"
+		if n >= 16 {
+			path = strings.Repeat(".Next", 8) + "…" + strings.Repeat(".Next", 7) + ".End"
+		}
+		if err, want := encodeError(t, v), "cannot encode codec_test.chain"+path+": its MarshalBinary failed: no such thing"; err == nil || err.Error() != want {
+			t.Errorf("%d steps: %v; want %q", n+1, err, want)
+		}
 	}
 }
 

@@ -28,11 +28,11 @@ func isKnown(t reflect.Type) bool { return t == timeType || t == bigType }
 
 // visit looks at t, which is found at path.
 func (s *survey) visit(t reflect.Type, path string) error {
-	switch k := t.Kind(); {
+	switch {
 	case isKnown(t):
 		s.text.WriteString(t.String())
 		return nil
-	case k != reflect.Pointer && k != reflect.Interface && marshals(t):
+	case marshals(t):
 		return s.visitMarshaler(t, path)
 	}
 	switch t.Kind() {
@@ -83,7 +83,7 @@ func (s *survey) visitOnce(t reflect.Type, path string) error {
 // values. A pointer is not, and neither is a time, which has one to its zone.
 func isKey(t reflect.Type) bool {
 	switch {
-	case isKnown(t) || marshals(t):
+	case marshals(t):
 		return false
 	case isNumber(t) || t.Kind() == reflect.Bool || t.Kind() == reflect.String:
 		return true
