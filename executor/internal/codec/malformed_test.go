@@ -108,6 +108,9 @@ func TestNumbersAreTurnedRoundOnOtherMachines(t *testing.T) {
 		sendAll(t, []complex128{1i})
 		for value, err := range map[string]error{
 			"0x01020304":     wantBytes(t, uint32(0x01020304), 1, 2, 3, 4),
+			"0":              wantBytes(t, big.Int{}, 0, 1),
+			"-1":             wantBytes(t, *big.NewInt(-1), 1, 2, 1),
+			"256":            wantBytes(t, big.NewInt(256), 1, 0, 3, 1, 0),
 			"{0x0102, 0x03}": wantBytes(t, []uint16{0x0102, 0x03}, 1, 2, 0, 3),
 		} {
 			if err != nil {

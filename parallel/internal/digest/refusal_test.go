@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -403,3 +404,88 @@ type (
 	tangle4 struct{ A, B *tangle0 }
 	tangle5 struct{ A, B *tangle1 }
 )
+
+// What stands beside each other is not inside of each other.
+func TestManyThingsBesideEachOtherAreNotDeep(t *testing.T) {
+	for _, v := range []any{
+		slices.Repeat([][]int{{1}}, 1100), slices.Repeat([][]string{{"a"}}, 1100), slices.Repeat([]*int{new(1)}, 1100), slices.Repeat([]map[string]int{{"a": 1}}, 1100),
+	} {
+		if err := errorOf(t, v); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A value may lead through 2^28 pointers, slices, maps and types with marshalers.
+func TestWhatLeadsTooFarIsRefused(t *testing.T) {
+	type shared struct {
+		P *int
+		S [][]int
+		M map[string]Secret
+		N []Secret
+	}
+	v := shared{new(1), [][]int{{1}, nil, {}}, map[string]Secret{"": {}}, make([]Secret, 3)} // 10 places
+	h, err := digest.For(reflect.TypeOf(v))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		left int
+		want string
+	}{
+		{0, "shared.P: "}, {1, "shared.S: "}, {2, "shared.S[0]: "}, {3, "shared.S[2]: "}, {4, "shared.M: "}, {5, "shared.M[]: "}, {6, "shared.N: "},
+		{7, "shared.N[0]: "}, {8, "shared.N[1]: "}, {9, "shared.N[2]: "}, {10, ""},
+	} {
+		err := h.SumAfter(1<<28-row.left, reflect.ValueOf(v))
+		if isRefused := err != nil; isRefused != (row.want != "") || isRefused && !strings.HasSuffix(err.Error(), row.want+"the value leads through more than 268435456 pointers, slices and maps; does it share parts? Use indexes instead of pointers") {
+			t.Errorf("where %d more are taken: %v; want an error with %q", row.left, err, row.want)
+		}
+	}
+}
+
+// An error has the ends of a long path.
+func TestLongPathsAreCutInTheMiddle(t *testing.T) {
+	type chain struct {
+		Next *chain
+		End  touchy
+	}
+	for n := range 20 {
+		v := chain{End: touchy{"fail"}}
+		for range n {
+			inner := v
+			v = chain{Next: &inner, End: touchy{"good"}}
+		}
+		path := strings.Repeat(".Next", n) + ".End"
+		if n >= 16 {
+			path = strings.Repeat(".Next", 8) + "…" + strings.Repeat(".Next", 7) + ".End"
+		}
+		if err, want := errorOf(t, v), "digest_test.chain"+path+": its MarshalBinary failed: no such thing"; err == nil || err.Error() != want {
+			t.Errorf("%d steps: %v; want %q", n+1, err, want)
+		}
+	}
+}
+
+// Shared is no executor.Shared.
+type Shared[T any] struct{ V T }
+
+func TestOnlyWhatIsAHandleIsOne(t *testing.T) {
+	if err := refusalOf[Shared[int]](); err != nil {
+		t.Error(err)
+	}
+	if err := refusalOf[executor.Stats](); err != nil {
+		t.Error(err)
+	}
+	type two struct {
+		Secret
+		Second
+		x int
+	}
+	if err := refusalOf[two](); err == nil || strings.Contains(err.Error(), "which it embeds") || !strings.Contains(err.Error(), "two.x: the field has no digest: it is unexported, so only its package") {
+		t.Errorf("a struct that embeds two marshalers, and so has none: %v; want an error that does not speak of one", err)
+	}
+	_ = two{x: 0}
+}
+
+type Second struct{ n int }
+
+func (Second) MarshalBinary() ([]byte, error) { return nil, nil }
