@@ -47,7 +47,7 @@ func (w *walk) release() {
 // enter is called before what a pointer, slice or map leads to is encoded, and
 // leave behind it.
 func (w *walk) enter() error {
-	if w.level == maxLevels {
+	if w.level >= maxLevels {
 		return errDeep
 	}
 	w.level++

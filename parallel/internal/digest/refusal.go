@@ -32,7 +32,7 @@ var (
 // enter is called before what a pointer, slice or map leads to is written, and leave
 // behind it.
 func (w *writer) enter() error {
-	if w.level == maxLevels {
+	if w.level >= maxLevels {
 		return errDeep
 	}
 	w.level++
