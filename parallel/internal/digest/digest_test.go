@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"os"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -566,5 +567,31 @@ func TestTextSaysWhatTheTypeIs(t *testing.T) {
 	h, err := digest.For(reflect.TypeFor[map[string][]int]())
 	if err != nil || h.Text() != "map[string][]int" {
 		t.Errorf("For(map[string][]int).Text() = %q, %v", h.Text(), err)
+	}
+}
+
+// What is written goes to the hash as it comes, but for the entries of maps.
+func TestLongValuesAreNotGatheredInMemory(t *testing.T) {
+	var empty struct{}
+	for _, v := range []any{
+		slices.Repeat([]*struct{}{&empty}, 1<<18),
+		slices.Repeat([]time.Time{time.Unix(1, 2).UTC()}, 1<<15),
+		slices.Repeat([]string{"some text"}, 1<<16),
+		slices.Repeat([]string{strings.Repeat("long", 1<<9)}, 1<<9),
+		slices.Repeat([]string{strings.Repeat("long", 1<<10)}, 1<<9),
+		struct {
+			A map[string]int
+			B []string
+		}{map[string]int{"a": 1}, slices.Repeat([]string{"some text"}, 1<<16)},
+		strings.Repeat("long", 1<<18),
+	} {
+		sum(t, v) // a writer has room for its few entries
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		sum(t, v)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 64<<10 {
+			t.Errorf("the digest of a %T takes %d bytes; want at most 65536", v, took)
+		}
 	}
 }
