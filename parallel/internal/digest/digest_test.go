@@ -570,22 +570,23 @@ func TestTextSaysWhatTheTypeIs(t *testing.T) {
 	}
 }
 
-// What is written goes to the hash as it comes, but for the entries of maps.
+// What is written goes to the hash as it comes, but for the entries of maps. These
+// are more than a writer keeps for the next value.
 func TestLongValuesAreNotGatheredInMemory(t *testing.T) {
 	var empty struct{}
 	for _, v := range []any{
-		slices.Repeat([]*struct{}{&empty}, 1<<18),
-		slices.Repeat([]time.Time{time.Unix(1, 2).UTC()}, 1<<15),
-		slices.Repeat([]string{"some text"}, 1<<16),
-		slices.Repeat([]string{strings.Repeat("long", 1<<9)}, 1<<9),
-		slices.Repeat([]string{strings.Repeat("long", 1<<10)}, 1<<9),
+		slices.Repeat([]*struct{}{&empty}, 1<<21),
+		slices.Repeat([]time.Time{time.Unix(1, 2).UTC()}, 1<<17),
+		slices.Repeat([]string{"some text"}, 1<<17),
+		slices.Repeat([]string{strings.Repeat("long", 1<<9)}, 1<<11),
+		slices.Repeat([]string{strings.Repeat("long", 1<<10)}, 1<<10),
 		struct {
 			A map[string]int
 			B []string
-		}{map[string]int{"a": 1}, slices.Repeat([]string{"some text"}, 1<<16)},
-		strings.Repeat("long", 1<<18),
+		}{map[string]int{"a": 1}, slices.Repeat([]string{"some text"}, 1<<17)},
+		strings.Repeat("long", 1<<20),
 	} {
-		sum(t, v) // a writer has room for its few entries
+		sum(t, v) // the type is known then, and a writer is there
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		sum(t, v)
