@@ -174,12 +174,12 @@ func register[In, Out any](doing, name string, fn Func[In, Out]) {
 	r := &registered[In, Out]{fn: fn}
 	if err == nil {
 		if r.in, err = codec.For[In](); err != nil {
-			err = fmt.Errorf("%s: the argument of %s: %w", name, symbol, err)
+			err = fmt.Errorf("the argument of %s: %w", inFull(name, symbol), err)
 		}
 	}
 	if err == nil {
 		if r.out, err = codec.For[Out](); err != nil {
-			err = fmt.Errorf("%s: the result of %s: %w", name, symbol, err)
+			err = fmt.Errorf("the result of %s: %w", inFull(name, symbol), err)
 		}
 	}
 	if err != nil {
@@ -187,6 +187,15 @@ func register[In, Out any](doing, name string, fn Func[In, Out]) {
 	}
 	r.about_ = about{name: name, types: r.in.Describe() + " -> " + r.out.Describe(), source: source(fn), plain: r.in.Plain() && r.out.Plain(), size: r.in.Size()}
 	registry.add(doing, pc(fn), r)
+}
+
+// inFull returns the name under which a function is registered, and its own if
+// that is another.
+func inFull(name, symbol string) string {
+	if name == symbol {
+		return name
+	}
+	return name + ", which is " + symbol
 }
 
 func (fs *functions) add(doing string, pc uintptr, f function) {

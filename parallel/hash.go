@@ -21,7 +21,8 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 // content. Values that differ in a type's name, in the name or the order of a field,
 // or in nil and empty, are not the same. The order in which a map was filled, sharing
 // of what pointers point to, the capacity of slices and the monotonic clock of a time
-// do not count; nor does the name of a time's location, but its offset does. A field
+// do not count; its instant, its offset from UTC and the name of its zone do. That is
+// what executor.Encode sends, so a value has one digest on both sides. A field
 // with the tag `hash:"-"` does not count, whatever is in it.
 //
 // The digest of a value is the same in all processes, on all machines and in all
@@ -31,7 +32,7 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 // a channel, a function, an interface, or an unexported field. The error says where it
 // is. A type with a MarshalBinary, or a MarshalCBOR, is what that returns; it must
 // return the same for what is the same. A value with a cycle, or nested more than 1000
-// levels deep, is an error too.
+// levels deep, is an error too, as it is for executor.Encode.
 func Hash(v any) (Digest, error) {
 	h, err := digest.For(reflect.TypeOf(v))
 	if err != nil {

@@ -1,38 +1,79 @@
 // Package codec turns the arguments and results of calls into bytes and back,
-// for calls that cross to another process. It is strict: a type that would lose
-// something on the way has no codec.
+// for calls that cross to another process. What arrives is what was sent, or the
+// type has no codec: the error says which of its fields is the reason.
 //
-// Some things have one form only when they come back. A time has no monotonic
-// reading and only the offset of its Location, and the zero time not even that.
-// Two pointers to one thing become two things. Fields with omitempty come back as
-// zero values when they were empty. A signalling NaN of 32 bits may become a
-// quiet one.
+// # What arrives
+//
+// The same means: nil is told from empty, floats and complex numbers are the same
+// in all bits, strings may hold any bytes, and all fields arrive but those with
+// the name _. Tags do not count, whatever package they are for. Of some things,
+// not everything is a part of the value:
+//
+//	pointer       what it points to; two pointers to one thing become two things
+//	slice         its elements; not its capacity, nor that another shares its memory
+//	map           its entries
+//	time.Time     the instant, the offset from UTC and the name of the zone; not the
+//	              monotonic reading. The location is UTC if the zone is "UTC" and at
+//	              offset 0; else time.Local if it was that and if time.Local has this
+//	              offset and name at this instant where the time arrives; else a
+//	              fixed zone
+//	marshaler     a type with MarshalCBOR and UnmarshalCBOR, or with MarshalBinary and
+//	              UnmarshalBinary: what the second makes of what the first returns
+//
+// Channels, functions, uintptr, unsafe.Pointer, interfaces and unexported fields
+// do not cross, unless they are in a type with marshalers. A key of a map must be
+// one that is found again: a bool, a number, a string, or an array or a struct of
+// these.
+//
+// Three things are wrong with a value and not with its type: a marshaler in it
+// fails, it leads through more than 1000 pointers, slices and maps, one inside of
+// the other, as all values with a cycle do, or it leads through more than 2^28 of
+// these and of types with marshalers in all. The limits are those of
+// parallel.Hash.
+//
+// # Encoding
+//
+// All numbers are little endian. Nothing says of what type a value is: who
+// decodes must know.
+//
+//	bool, number  its memory; a bool is 0 or 1
+//	string        its length in bytes and 1, as an uvarint, and the bytes
+//	slice         0 for nil; else its length and 1, as an uvarint, and the elements; that
+//	              of numbers has its length in bytes. Elements that would have no bytes
+//	              have one, unless they need no memory either
+//	array         the elements
+//	struct        the fields in order, but for those with the name _
+//	map           0 for nil; else its length and 1, as an uvarint, and the entries, each the
+//	              key and the value behind it; one that would have no bytes has one
+//	pointer       0 for nil; else 1 and what it points to
+//	time.Time     the seconds since 1970 in UTC, 64 bits with a sign; the nanoseconds beside
+//	              them, 32 bits; 0 for UTC, and else 1 for time.Local or 2, the seconds that
+//	              the zone is east of UTC, as a varint, and its name as a string
+//	math/big.Int  1 if it is negative, else 0; the length of its absolute value in bytes, as
+//	              an uvarint, and these, big endian
+//	marshaler     the length of what it returns, as an uvarint, and that
+//
+// A string or a slice of numbers that is the whole value is its memory, without a
+// length.
 package codec
 
 import (
-	"errors"
-	"fmt"
 	"reflect"
 	"sync"
 	"unsafe"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
 // Codec encodes and decodes values of type T. It is safe for many goroutines.
-//
-// Numbers and bools are their little-endian memory, and so are strings, []byte
-// and slices of numbers, without a length. Structs and arrays of such things are
-// one behind the other. All else is CBOR.
-type Codec[T any] struct {
+type Codec[T any] struct{ form }
+
+// form is how the values of a type are encoded.
+type form struct {
+	typ      reflect.Type
 	size     int     // of every encoding, 0 if they differ
 	isNumber bool    // or a bool
 	view     *viewer // for strings and slices of numbers
-	plan     *plan   // for structs and arrays that need no CBOR
+	plan     *plan   // for all else
 	plain    bool    // no marshaler is in the type
-	careful  bool    // values have to be checked
-	opaque   map[reflect.Type]bool
-	typ      reflect.Type
 	describe string
 }
 
@@ -45,31 +86,30 @@ func For[T any]() (*Codec[T], error) {
 	if c, ok := cache.Load(typ); ok {
 		return c.(*Codec[T]), nil
 	}
-	c := &Codec[T]{typ: typ, plain: true}
-	if isNumber(typ) || typ.Kind() == reflect.Bool && !marshals(typ) {
-		c.size, c.isNumber = int(typ.Size()), true
-	} else {
-		c.view = newViewer(typ)
+	f, err := formOf(typ)
+	if err != nil {
+		return nil, err
 	}
-	if c.isNumber || c.view != nil {
-		c.describe = typ.Kind().String()
-		if typ.Kind() == reflect.Slice {
-			c.describe = "[]" + typ.Elem().Kind().String()
-		}
-	} else {
-		s := &survey{seen: make(map[reflect.Type]*sight), opaque: make(map[reflect.Type]bool)}
-		if err := s.visit(typ, typ.String()); err != nil {
-			return nil, err
-		}
-		c.plain, c.careful, c.opaque, c.describe = !s.marshals, s.careful, s.opaque, s.text.String()
-		if c.plan = planOf(typ); c.plan != nil {
-			c.size = c.plan.size
-		} else if s.needsRaw != nil {
-			return nil, s.needsRaw
-		}
+	c, _ := cache.LoadOrStore(typ, &Codec[T]{f})
+	return c.(*Codec[T]), nil
+}
+
+func formOf(t reflect.Type) (form, error) {
+	s := survey{seen: make(map[reflect.Type]int)}
+	if err := s.visit(t, t.String()); err != nil {
+		return form{}, err
 	}
-	actual, _ := cache.LoadOrStore(typ, c)
-	return actual.(*Codec[T]), nil
+	f := form{typ: t, plain: !s.marshals, describe: s.text.String()}
+	switch {
+	case isNumber(t) || t.Kind() == reflect.Bool && !marshals(t):
+		f.size, f.isNumber = int(t.Size()), true
+	case newViewer(t) != nil:
+		f.view = newViewer(t)
+	default:
+		f.plan = newPlan(t)
+		f.size = f.plan.size
+	}
+	return f, nil
 }
 
 // Plain reports whether encoding and decoding run no code of the user's.
@@ -110,32 +150,22 @@ func (c *Codec[T]) AppendAt(b []byte, v *T) ([]byte, error) {
 		return appendNumber(b, v), nil
 	case c.view != nil:
 		return append(b, c.view.memory(ptr(v))...), nil
-	case c.plan != nil:
-		return c.plan.append(b, ptr(v)), nil
 	}
-	data, err := c.marshal(*v)
-	if err != nil {
-		return b, err
-	}
-	return append(b, data...), nil
+	return c.append(b, ptr(v))
 }
 
-func (c *Codec[T]) marshal(v T) (data []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			data, err = nil, fmt.Errorf("cannot encode a %v: its marshaler panicked: %v", c.typ, p)
-		}
-	}()
-	if c.careful {
-		if err := check(reflect.ValueOf(&v).Elem(), c.opaque); err != nil {
-			return nil, fmt.Errorf("cannot encode a %v: %w", c.typ, err)
-		}
+// append is AppendAt as the plan says.
+func (f *form) append(b []byte, v unsafe.Pointer) ([]byte, error) {
+	if f.plan.isFlat {
+		return f.plan.encode(b, v, nil)
 	}
-	data, err = encMode().Marshal(v)
+	w := walks.Get().(*walk)
+	defer w.release()
+	longer, err := f.plan.encode(b, v, w)
 	if err != nil {
-		return nil, fmt.Errorf("cannot encode a %v: %w", c.typ, err)
+		return b, explain("encode", f.typ, err)
 	}
-	return data, nil
+	return longer, nil
 }
 
 // Decode returns a fresh value that shares no memory with data. It takes
@@ -153,24 +183,23 @@ func (c *Codec[T]) DecodeTo(data []byte, v *T) (err error) {
 		*v, err = decodeNumber[T](c, data)
 	case c.view != nil:
 		err = c.view.copyTo(data, ptr(v))
-	case c.plan != nil:
-		err = c.follow(data, v)
 	default:
-		*v, err = c.unmarshal(data)
+		if err = c.follow(data, ptr(v)); err != nil {
+			var none T
+			*v = none
+		}
 	}
 	return err
 }
 
 // follow decodes data as the plan says.
-func (c *Codec[T]) follow(data []byte, v *T) error {
-	rest, err := c.plan.decode(data, ptr(v))
+func (f *form) follow(data []byte, v unsafe.Pointer) error {
+	rest, err := f.plan.decode(data, v, 0)
 	if err == nil && len(rest) > 0 {
 		err = errLength
 	}
 	if err != nil {
-		var none T
-		*v = none
-		return fmt.Errorf("cannot decode a %v: %w", c.typ, err)
+		return explain("decode", f.typ, err)
 	}
 	return nil
 }
@@ -229,54 +258,3 @@ func (c *Codec[T]) Alias(data []byte) (v T, err error) {
 	err = c.view.aliasTo(data, ptr(&v))
 	return v, err
 }
-
-func (c *Codec[T]) unmarshal(data []byte) (v T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			var none T
-			v, err = none, fmt.Errorf("cannot decode a %v: its unmarshaler panicked: %v", c.typ, p)
-		}
-	}()
-	if err := decMode().Unmarshal(data, &v); err != nil {
-		var none T
-		return none, fmt.Errorf("cannot decode a %v: %w", c.typ, err)
-	}
-	return v, nil
-}
-
-var errLength = errors.New("its length is wrong")
-
-// maxLevels is how deep a value may be nested.
-const maxLevels = 1000
-
-var encMode = sync.OnceValue(func() cbor.EncMode {
-	m, err := cbor.EncOptions{
-		NaNConvert: cbor.NaNConvertNone,
-		InfConvert: cbor.InfConvertNone,
-		Time:       cbor.TimeRFC3339Nano,
-		TimeTag:    cbor.EncTagRequired,
-		// What a user's MarshalCBOR returns must be what the decoder takes.
-		IndefLength: cbor.IndefLengthForbidden,
-	}.EncMode()
-	if err != nil {
-		panic(err)
-	}
-	return m
-})
-
-var decMode = sync.OnceValue(func() cbor.DecMode {
-	m, err := cbor.DecOptions{
-		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-		IndefLength:       cbor.IndefLengthForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
-		TimeTag:           cbor.DecTagRequired,
-		UTF8:              cbor.UTF8DecodeInvalid,
-		MaxNestedLevels:   2*maxLevels + 8,
-		MaxArrayElements:  1<<31 - 1,
-		MaxMapPairs:       1<<31 - 1,
-	}.DecMode()
-	if err != nil {
-		panic(err)
-	}
-	return m
-})

@@ -99,7 +99,7 @@ func TestTruncatedBytesAreNoPanic(t *testing.T) {
 			for cut := range data {
 				decodeAny(t, s, data[:cut])
 			}
-			for bit := range 8 * min(len(data), 2000) {
+			for bit := range 8 * min(len(data), 500) {
 				flipped := bytes.Clone(data)
 				flipped[bit/8] ^= 1 << (bit % 8)
 				decodeAny(t, s, flipped)
@@ -138,7 +138,7 @@ func decodeAny(t interface{ Fatalf(string, ...any) }, s subject, data []byte) {
 	if err != nil {
 		t.Fatalf("%s: what came of %x is encoded as %x, and that cannot be decoded: %v", s.name, data, again, err)
 	}
-	if d := differ(reflect.ValueOf(v).Elem(), reflect.ValueOf(got).Elem(), "x"); d != "" {
+	if d := differ(reflect.ValueOf(v).Elem(), reflect.ValueOf(got).Elem()); d != "" {
 		t.Fatalf("%s: what came of %x is sent as %x: %s", s.name, data, again, d)
 	}
 }

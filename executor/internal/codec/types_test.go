@@ -1,20 +1,24 @@
 package codec_test
 
 import (
-	"bytes"
+	"encoding"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/netip"
 	"net/url"
 	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/gofutures/futures/executor/internal/codec"
 )
 
@@ -88,7 +92,7 @@ type (
 		B []string
 		M map[string]int8
 	}
-	maps struct {
+	mapped struct {
 		S map[string]string
 		L map[label]*inner
 		I map[int][]byte
@@ -129,29 +133,49 @@ type (
 		At    time.Time
 	}
 
-	inArray struct {
-		_ struct{} `cbor:",toarray"`
-		A int
-		B []string
-		C map[string]*inArray
+	// tagged has tags that are for others.
+	tagged struct {
+		_ struct{}            `cbor:",toarray"`
+		A []string            `cbor:",omitempty"`
+		B map[string]string   `json:"b,omitempty"`
+		C float32             `json:",omitempty"`
+		D float64             `json:",omitzero"`
+		E [1]float64          `json:",omitzero"`
+		F struct{ G float64 } `cbor:",omitzero"`
+		H []byte              `cbor:"1,keyasint,omitempty"`
+		I string              `json:"-"`
+		J *int                `cbor:"-"`
+		K int                 `cbor:"b"`
+		L json.RawMessage     `json:",omitempty"`
+		M time.Time           `json:",omitzero"`
+		N emptyIsNothing      `json:",omitempty"`
+		O *tagged             `json:"o,omitempty"`
 	}
-	byNumber struct {
-		A int            `cbor:"1,keyasint"`
-		B []string       `cbor:"-2,keyasint"`
-		C map[string]int `cbor:"1"`
+
+	// likeNothing has what has no bytes, and what may be nil in several ways.
+	likeNothing struct {
+		A []struct{}
+		B []struct{ _ int }
+		C [3]struct{ _ int }
+		D [][0]string
+		E **int
+		F *[]int
+		G *map[string]*string
+		H map[struct{}]int
+		I []*struct{}
+		J *time.Time
 	}
-	renamed struct {
-		A []string `json:"b"`
-		B []string `cbor:"a" json:"-"`
-		C string   `json:"c d,string"`
-		D *int     `cbor:"-,"`
-	}
-	gone struct {
-		A []string          `cbor:",omitempty"`
-		B map[string]string `json:"b,omitempty"`
-		C int               `cbor:",omitzero"`
-		D string            `cbor:"d,omitempty"`
-		E *int              `cbor:",omitempty"`
+
+	keys struct {
+		A map[float64]int
+		B map[complex64]string
+		C map[[2]label][]float32
+		D map[struct {
+			X float32
+			Y string
+			_ int
+		}]*int
+		E map[flag]complex128
 	}
 
 	// marshaled has types with marshalers of their own, of all kinds.
@@ -166,6 +190,7 @@ type (
 		H raw
 		I [2]*raw
 		J onlySecret
+		K map[int8]emptyIsNothing
 	}
 	onlySecret struct{ Secret2 }
 	Secret2    struct{ secret }
@@ -215,9 +240,42 @@ func (w *word) UnmarshalBinary(b []byte) error {
 // raw has CBOR marshalers.
 type raw struct{ parts []string }
 
-func (r raw) MarshalCBOR() ([]byte, error)     { return cbor.Marshal(r.parts) }
-func (r *raw) UnmarshalCBOR(data []byte) error { return cbor.Unmarshal(data, &r.parts) }
-func (r *raw) draw(t *rapid.T)                 { r.parts = rapid.SliceOfN(rapid.String(), 1, 3).Draw(t, "raw") }
+func (r raw) MarshalCBOR() ([]byte, error) { return []byte(strings.Join(r.parts, ",")), nil }
+func (r *raw) UnmarshalCBOR(data []byte) error {
+	r.parts = strings.Split(string(data), ",")
+	return nil
+}
+func (r *raw) draw(t *rapid.T) {
+	r.parts = rapid.SliceOfN(rapid.StringMatching("[a-z]*"), 1, 3).Draw(t, "raw")
+}
+
+// emptyIsNothing makes no bytes of an empty set, which is not the zero value.
+type emptyIsNothing struct{ set map[byte]bool }
+
+func (e emptyIsNothing) MarshalBinary() ([]byte, error) {
+	if e.set == nil {
+		return []byte("none"), nil
+	}
+	return slices.Sorted(maps.Keys(e.set)), nil
+}
+func (e *emptyIsNothing) UnmarshalBinary(data []byte) error {
+	if string(data) == "none" {
+		return nil
+	}
+	e.set = make(map[byte]bool)
+	for _, b := range data {
+		e.set[b] = true
+	}
+	return nil
+}
+func (e *emptyIsNothing) draw(t *rapid.T) {
+	if n := rapid.IntRange(-1, 3).Draw(t, "set"); n >= 0 {
+		e.set = make(map[byte]bool)
+		for i := range n {
+			e.set[byte(i)] = true
+		}
+	}
+}
 
 // subject is a type that can cross.
 type subject struct {
@@ -265,11 +323,12 @@ var subjects = []subject{
 	subjectOf[[]complex64](), subjectOf[[]complex128](), subjectOf[[]celsius](), subjectOf[pixels](),
 	subjectOf[struct{}](), subjectOf[flat](), subjectOf[fixed](), subjectOf[[2]flat](), subjectOf[[3]float64](), subjectOf[[3]bool](), subjectOf[[0]string](),
 	subjectOf[[]plain](), subjectOf[*fixed](), subjectOf[*int](), subjectOf[*string](), subjectOf[[]bool](), subjectOf[[]string](), subjectOf[[][]byte](), subjectOf[[]*string](),
-	subjectOf[deep](), subjectOf[*deep](), subjectOf[maps](), subjectOf[known](), subjectOf[withEmbedded](),
+	subjectOf[deep](), subjectOf[*deep](), subjectOf[mapped](), subjectOf[known](), subjectOf[withEmbedded](),
 	subjectOf[map[string]int](), subjectOf[map[string][]string](), subjectOf[map[int32]map[string]bool](),
 	subjectOf[time.Time](), subjectOf[[]time.Time](), subjectOf[big.Int](), subjectOf[*big.Int](), subjectOf[map[string]*big.Int](), subjectOf[netip.Addr](), subjectOf[url.URL](),
 	subjectOf[tree](), subjectOf[*tree](), subjectOf[list](), subjectOf[even](), subjectOf[[]*odd](),
-	subjectOf[inArray](), subjectOf[byNumber](), subjectOf[renamed](),
+	subjectOf[tagged](), subjectOf[[]tagged](), subjectOf[map[string]tagged](), subjectOf[likeNothing](), subjectOf[keys](),
+	subjectOf[**int](), subjectOf[*[]string](), subjectOf[[][]complex64](), subjectOf[*time.Time](), subjectOf[map[float32]float32](), subjectOf[struct{ *Inner2 }](),
 	subjectOf[secret](), subjectOf[*secret](), subjectOf[bag](), subjectOf[word](), subjectOf[[]word](), subjectOf[raw](), subjectOf[marshaled](), subjectOf[onlySecret](),
 }
 
@@ -282,11 +341,7 @@ func draw(t *rapid.T, v reflect.Value, depth int) {
 		p.draw(t)
 		return
 	case *time.Time:
-		zone := time.UTC
-		if rapid.Bool().Draw(t, "zoned") {
-			zone = time.FixedZone("", 60*rapid.IntRange(-14*60, 14*60).Draw(t, "offset"))
-		}
-		*p = time.Unix(rapid.Int64Range(-62135596801, 253402128000).Draw(t, "seconds"), rapid.Int64Range(0, 999999999).Draw(t, "nanos")).In(zone)
+		*p = drawTime(t)
 		return
 	case *big.Int:
 		p.SetBytes(rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "big"))
@@ -373,113 +428,99 @@ func draw(t *rapid.T, v reflect.Value, depth int) {
 	}
 }
 
+// drawTime makes any time in any zone, the zero time among them.
+func drawTime(t *rapid.T) time.Time {
+	at := time.Unix(rapid.Int64().Draw(t, "seconds"), rapid.Int64Range(0, 999999999).Draw(t, "nanos"))
+	switch rapid.IntRange(0, 5).Draw(t, "time") {
+	case 0:
+		at = time.Now()
+	case 1:
+		at = time.Time{}
+	}
+	switch rapid.IntRange(0, 3).Draw(t, "zone") {
+	case 0:
+		return at
+	case 1:
+		return at.UTC()
+	case 2:
+		return at.In(time.FixedZone("", rapid.IntRange(-90_000, 90_000).Draw(t, "offset")))
+	}
+	return at.In(time.FixedZone(string(rapid.SliceOf(rapid.Byte()).Draw(t, "name")), rapid.Int().Draw(t, "offset")))
+}
+
 // bytesOf is the memory of a number.
 func bytesOf(v reflect.Value) []byte {
 	return reflect.SliceAt(reflect.TypeFor[byte](), v.Addr().UnsafePointer(), int(v.Type().Size())).Bytes()
 }
 
-// differ returns where b is not what a was, "" if they are the same: numbers by
-// their bits, nil and empty told apart, times by instant and offset. A
-// signalling NaN of 32 bits may have become quiet.
-func differ(a, b reflect.Value, path string) string {
-	if !a.CanAddr() {
-		a, b = addressable(a), addressable(b)
-	}
-	switch x := a.Addr().Interface().(type) {
-	case *time.Time:
-		y := b.Addr().Interface().(*time.Time)
-		_, xOff := x.Zone()
-		_, yOff := y.Zone()
-		if !x.Equal(*y) || xOff != yOff {
-			return fmt.Sprintf("%s: %v, was %v", path, y, x)
-		}
-		return ""
-	case *big.Int:
-		if y := b.Addr().Interface().(*big.Int); x.Cmp(y) != 0 {
-			return fmt.Sprintf("%s: %v, was %v", path, y, x)
-		}
-		return ""
-	case *netip.Addr, *netip.Prefix, *url.URL:
-		if !reflect.DeepEqual(a.Interface(), b.Interface()) {
-			return fmt.Sprintf("%s: %v, was %v", path, b, a)
-		}
-		return ""
-	case *bag:
-		if y := b.Addr().Interface().(*bag); x.text != y.text {
-			return fmt.Sprintf("%s: %q, was %q", path, y.text, x.text)
-		}
-		return ""
-	}
-	switch a.Kind() {
-	case reflect.Float32:
-		x, y := bytes.Clone(bytesOf(a)), bytesOf(b)
-		if f := a.Float(); f != f && y[2] == x[2]|0x40 { // the quiet bit; little-endian machines only
-			x[2] |= 0x40
-		}
-		if !bytes.Equal(x, y) {
-			return fmt.Sprintf("%s: %x, was %x", path, y, x)
-		}
-	case reflect.Float64, reflect.Complex64, reflect.Complex128:
-		if x, y := bytesOf(a), bytesOf(b); !bytes.Equal(x, y) {
-			return fmt.Sprintf("%s: %x, was %x", path, y, x)
-		}
-	case reflect.Slice, reflect.Map:
-		if a.IsNil() != b.IsNil() || a.Len() != b.Len() {
-			return fmt.Sprintf("%s: %#v, was %#v", path, b, a)
-		}
-		if a.Kind() == reflect.Map {
-			for it := a.MapRange(); it.Next(); {
-				at := fmt.Sprintf("%s[%#v]", path, it.Key())
-				other := b.MapIndex(it.Key())
-				if !other.IsValid() {
-					return at + ": is gone"
-				}
-				if d := differ(it.Value(), other, at); d != "" {
-					return d
-				}
-			}
-			return ""
-		}
-		fallthrough
-	case reflect.Array:
-		for i := range a.Len() {
-			if d := differ(a.Index(i), b.Index(i), fmt.Sprintf("%s[%d]", path, i)); d != "" {
-				return d
-			}
-		}
-	case reflect.Pointer:
-		if a.IsNil() != b.IsNil() {
-			return fmt.Sprintf("%s: %#v, was %#v", path, b, a)
-		}
-		if !a.IsNil() {
-			return differ(a.Elem(), b.Elem(), "(*"+path+")")
-		}
-	case reflect.Struct:
-		for i := range a.NumField() {
-			f := a.Type().Field(i)
-			if f.Name == "_" {
-				continue
-			}
-			x, y := a.Field(i), b.Field(i)
-			if !f.IsExported() { // of a type with marshalers
-				x, y = reflect.NewAt(f.Type, x.Addr().UnsafePointer()).Elem(), reflect.NewAt(f.Type, y.Addr().UnsafePointer()).Elem()
-			}
-			if d := differ(x, y, path+"."+f.Name); d != "" {
-				return d
-			}
-		}
-	default:
-		if a.Interface() != b.Interface() {
-			return fmt.Sprintf("%s: %#v, was %#v", path, b, a)
-		}
+// differ returns what b is and what a was, "" if they are the same.
+func differ(a, b reflect.Value) string {
+	if was, is := dump(a), dump(b); was != is {
+		return fmt.Sprintf("is %s, was %s", is, was)
 	}
 	return ""
 }
 
-func addressable(v reflect.Value) reflect.Value {
-	p := reflect.New(v.Type()).Elem()
-	p.Set(v)
-	return p
+// dump returns a text that two values have in common exactly if they are the same:
+// numbers by their bits, nil and empty told apart, times by instant, offset and
+// name of the zone, and what has marshalers by what these return.
+func dump(v reflect.Value) string {
+	if !v.CanAddr() {
+		p := reflect.New(v.Type()).Elem()
+		p.Set(v)
+		v = p
+	}
+	switch x := v.Addr().Interface().(type) {
+	case *time.Time:
+		name, offset := x.Zone()
+		return fmt.Sprintf("time %d %d %d %q", x.Unix(), x.Nanosecond(), offset, name)
+	case *big.Int:
+		return "big " + x.String()
+	case interface{ MarshalCBOR() ([]byte, error) }:
+		data, err := x.MarshalCBOR()
+		return fmt.Sprintf("marshaled %q %v", data, err)
+	case encoding.BinaryMarshaler:
+		if v.Kind() != reflect.Pointer {
+			data, err := x.MarshalBinary()
+			return fmt.Sprintf("marshaled %q %v", data, err)
+		}
+	}
+	switch v.Kind() {
+	case reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		return fmt.Sprintf("%x", bytesOf(v))
+	case reflect.String:
+		return strconv.Quote(v.String())
+	case reflect.Slice, reflect.Map, reflect.Pointer:
+		if v.IsNil() {
+			return "nil"
+		}
+	}
+	var parts []string
+	switch v.Kind() {
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem().Size() == 0 {
+			return fmt.Sprint(v.Len(), " of nothing")
+		}
+		for i := range v.Len() {
+			parts = append(parts, dump(v.Index(i)))
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			parts = append(parts, dump(it.Key())+":"+dump(it.Value()))
+		}
+		slices.Sort(parts)
+	case reflect.Pointer:
+		return "&" + dump(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if name := v.Type().Field(i).Name; name != "_" {
+				parts = append(parts, name+" "+dump(v.Field(i)))
+			}
+		}
+	default:
+		return fmt.Sprint(v)
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 // codecOf is For where it cannot fail.

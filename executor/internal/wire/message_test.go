@@ -338,3 +338,16 @@ func TestChunkTakesNoMemory(t *testing.T) {
 		t.Errorf("%d items and errors of %d that are claimed; want the 3 that are there, and an error", seen, uint32(math.MaxUint32))
 	}
 }
+
+// A frame whose data is written behind it is that of Append.
+func TestHeadOfACallCountsTheDataThatFollows(t *testing.T) {
+	for _, n := range []int{0, 1, 70_000} {
+		data := bytes.Repeat([]byte{7}, n)
+		m := wire.Call{Serial: 1, Slot: 2, Func: 3, HasTimeout: true, Timeout: 5}
+		got := append(m.AppendHead([]byte("before"), n), data...)
+		m.Data.Bytes = data
+		if want := m.Append([]byte("before")); !bytes.Equal(got, want) {
+			t.Errorf("head and %d bytes: %.100x; want %.100x", n, got, want)
+		}
+	}
+}

@@ -18,7 +18,7 @@
 //	bool int8 float64 string ...   a predeclared type: its name; uint8 for byte, int32 for rune
 //	[]T   [3]T   map[K]V   *T      with the texts of T, K and V
 //	struct{A T;B U;@C V}           the fields in order; @ stands before those that are embedded
-//	time.Time   math/big.Int       these two, known as a whole
+//	time.Time+zone  math/big.Int   these two, known as a whole
 //	example.com/p.N=T              another defined type: its package's path, its name, and what it is
 //	example.com/p.N                the same type again, further to the right or inside of itself
 //	example.com/p.N!               a defined type that has a marshaler of its own
@@ -47,19 +47,21 @@
 //	*T                    a byte 0 for nil; else a byte 1 and what it points to
 //	struct                the fields in order; those with the name _ are left out (but they are in the type)
 //	time.Time             the seconds since 1970 in UTC, 64 bits with a sign; the nanoseconds beside
-//	                      them, 32 bits; the seconds that its zone is east of UTC, 32 bits with a sign
+//	                      them, 32 bits; the seconds that its zone is east of UTC, 64 bits with a
+//	                      sign; the name of the zone as a string
 //	math/big.Int          a byte 1 if it is negative, else 0; the length, 64 bits, of its absolute
 //	                      value in bytes, and these, big endian, the first not 0 (of 0 there is none)
 //	with a marshaler      the length, 64 bits, of what the marshaler returns, and that
 //
 // A pointer is what it points to, once for each pointer: that two are the same
-// pointer is not seen. A time's monotonic reading and the name of its zone are not
-// seen either.
+// pointer is not seen, nor is a time's monotonic reading. The text of time.Time was
+// without +zone when the name of the zone was not seen.
 //
 // # Marshalers
 //
 // A defined type has a marshaler of its own if it, or the pointer to it, is an
-// [encoding.BinaryMarshaler], or else a [cbor.Marshaler]. A struct that embeds
+// [encoding.BinaryMarshaler], or else has the
+// MarshalCBOR of package cbor. A struct that embeds
 // something with the same method does not count as one, even if it declares the
 // method once more: the method may be that of the embedded field, which knows
 // nothing of the other fields, and only the compiler knows. Such a struct is the
@@ -72,7 +74,8 @@
 // in a type with a marshaler or in a field with the tag hash:"-". An executor.Shared
 // has none, whose marshaler does not say what it holds. Neither has a
 // value that leads through more than 1000 pointers, slices and maps, one inside of
-// the other, as all values with a cycle do, or through more than 2^28 in all.
+// the other, as all values with a cycle do, or through more than 2^28 of these and of
+// types with marshalers in all. The limits are those of executor.Encode.
 package digest
 
 import (
@@ -148,7 +151,7 @@ func (h *Hasher) Sum(v reflect.Value) (Digest, error) {
 	defer w.release()
 	w.bytes(h.prefix)
 	if err := h.plan.write(w, address(v)); err != nil {
-		return Digest{}, fmt.Errorf("%v: %w", h.typ, err)
+		return Digest{}, explain(h.typ, err)
 	}
 	return w.digest(), nil
 }

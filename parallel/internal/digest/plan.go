@@ -3,7 +3,6 @@ package digest
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"math/big"
 	"reflect"
 	"time"
@@ -112,9 +111,7 @@ func memoryPlan(size uintptr) plan {
 }
 
 func writeString(w *writer, p unsafe.Pointer) error {
-	s := *(*string)(p)
-	w.uint64(uint64(len(s)))
-	w.bytes(unsafe.Slice(unsafe.StringData(s), len(s)))
+	w.string(*(*string)(p))
 	return nil
 }
 
@@ -129,15 +126,19 @@ func (made planner) slice(t reflect.Type) plan {
 		w.byte(1)
 		w.uint64(uint64(len(s)))
 		first := unsafe.Pointer(unsafe.SliceData(s))
-		if elem.isMemory {
+		err := w.enter()
+		switch {
+		case err != nil:
+		case elem.isMemory:
 			w.bytes(unsafe.Slice((*byte)(first), uintptr(len(s))*size))
-			return nil
+		default:
+			err = elem.writeEach(w, first, len(s), size)
 		}
-		if err := w.enter(place{t, first, len(s)}); err != nil {
-			return err
+		if err != nil {
+			return through(err, place{t, first, len(s)})
 		}
-		defer w.leave()
-		return elem.writeEach(w, first, len(s), size)
+		w.leave()
+		return nil
 	}}
 }
 
@@ -161,7 +162,7 @@ func (elem *plan) writeEach(w *writer, first unsafe.Pointer, n int, size uintptr
 	}
 	for i := range n {
 		if err := elem.write(w, unsafe.Add(first, uintptr(i)*size)); err != nil {
-			return err
+			return at(err, fmt.Sprintf("[%d]", i))
 		}
 	}
 	return nil
@@ -176,11 +177,15 @@ func (made planner) pointer(t reflect.Type) plan {
 			return nil
 		}
 		w.byte(1)
-		if err := w.enter(place{t, to, 0}); err != nil {
-			return err
+		err := w.enter()
+		if err == nil {
+			err = elem.write(w, to)
 		}
-		defer w.leave()
-		return elem.write(w, to)
+		if err != nil {
+			return through(err, place{t, to, 0})
+		}
+		w.leave()
+		return nil
 	}}
 }
 
@@ -194,11 +199,15 @@ func (made planner) mapping(t reflect.Type) plan {
 		}
 		w.byte(1)
 		w.uint64(uint64(m.Len()))
-		if err := w.enter(place{t, m.UnsafePointer(), 0}); err != nil {
-			return err
+		err := w.enter()
+		if err == nil {
+			err = writeEntries(w, m, key, elem)
 		}
-		defer w.leave()
-		return writeEntries(w, m, key, elem)
+		if err != nil {
+			return through(err, place{t, m.UnsafePointer(), 0})
+		}
+		w.leave()
+		return nil
 	}}
 }
 
@@ -212,10 +221,10 @@ func writeEntries(w *writer, m reflect.Value, key, elem *plan) error {
 		e.Elem().SetIterValue(it)
 		start := len(w.buf)
 		if err := key.write(w, k.UnsafePointer()); err != nil {
-			return err
+			return at(err, "[key]")
 		}
 		if err := elem.write(w, e.UnsafePointer()); err != nil {
-			return err
+			return at(err, "[]")
 		}
 		w.spans = append(w.spans, span{start, len(w.buf)})
 	}
@@ -225,6 +234,7 @@ func writeEntries(w *writer, m reflect.Value, key, elem *plan) error {
 
 // part is a field of a struct.
 type part struct {
+	name   string
 	offset uintptr
 	*plan
 }
@@ -236,7 +246,7 @@ func (made planner) structure(t reflect.Type) plan {
 		if isSkipped(f) || f.Name == "_" {
 			continue
 		}
-		p := part{f.Offset, made.of(f.Type)}
+		p := part{f.Name, f.Offset, made.of(f.Type)}
 		size += f.Type.Size()
 		isMemory = isMemory && p.isMemory
 		if !p.isEmpty {
@@ -254,7 +264,7 @@ func partsPlan(parts []part) plan {
 		write: func(w *writer, v unsafe.Pointer) error {
 			for _, p := range parts {
 				if err := p.write(w, unsafe.Add(v, p.offset)); err != nil {
-					return err
+					return at(err, "."+p.name)
 				}
 			}
 			return nil
@@ -265,13 +275,11 @@ func partsPlan(parts []part) plan {
 
 func writeTime(w *writer, p unsafe.Pointer) error {
 	t := *(*time.Time)(p)
-	_, offset := t.Zone()
-	if offset != int(int32(offset)) {
-		return fmt.Errorf("a time.Time is %d seconds east of UTC, which is more than %d; use its UTC", offset, math.MaxInt32)
-	}
+	name, offset := t.Zone()
 	w.uint64(uint64(t.Unix()))
 	w.uint32(uint32(t.Nanosecond()))
-	w.uint32(uint32(int32(offset)))
+	w.uint64(uint64(int64(offset)))
+	w.string(name)
 	return nil
 }
 
@@ -288,9 +296,12 @@ func writeBig(w *writer, p unsafe.Pointer) error {
 
 func marshalerPlan(t reflect.Type, m *marshaler) plan {
 	return plan{write: func(w *writer, p unsafe.Pointer) error {
+		if err := w.count(); err != nil {
+			return err
+		}
 		data, err := m.marshal(reflect.NewAt(t, p).Interface())
 		if err != nil {
-			return fmt.Errorf("the %s of a %v %w", m.method, t, err)
+			return fmt.Errorf("its %s %w", m.method, err)
 		}
 		w.lengthAndBytes(data)
 		return nil

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,17 +80,17 @@ func TestTypesWithoutADigestAreRefusedWithPathReasonAndRemedy(t *testing.T) {
 		err  error
 		want string
 	}{
-		{refusalOf[chan int](), "chan int: a chan int has no digest: " + elsewhere},
-		{refusalOf[func()](), "func(): a func() has no digest: " + elsewhere},
-		{refusalOf[named](), "digest_test.named: a digest_test.named has no digest: " + elsewhere},
-		{refusalOf[uintptr](), "uintptr: a uintptr has no digest: " + elsewhere},
-		{refusalOf[unsafe.Pointer](), "unsafe.Pointer: a unsafe.Pointer has no digest: " + elsewhere},
-		{refusalOf[any](), "interface {}: a interface {} has no digest: " + unknown},
-		{refusalOf[error](), "error: a error has no digest: " + unknown},
-		{refusalOf[encoding.BinaryMarshaler](), "encoding.BinaryMarshaler: a encoding.BinaryMarshaler has no digest: " + unknown},
+		{refusalOf[chan int](), "a chan int has no digest: " + elsewhere},
+		{refusalOf[func()](), "a func() has no digest: " + elsewhere},
+		{refusalOf[named](), "a digest_test.named has no digest: " + elsewhere},
+		{refusalOf[uintptr](), "a uintptr has no digest: " + elsewhere},
+		{refusalOf[unsafe.Pointer](), "a unsafe.Pointer has no digest: " + elsewhere},
+		{refusalOf[any](), "a interface {} has no digest: " + unknown},
+		{refusalOf[error](), "a error has no digest: " + unknown},
+		{refusalOf[encoding.BinaryMarshaler](), "a encoding.BinaryMarshaler has no digest: " + unknown},
 		{refusalOf[S](), "digest_test.S.M[][].Done: a chan int has no digest: " + elsewhere},
 		{refusalOf[list](), "digest_test.list.F: a func() has no digest: " + elsewhere},
-		{refusalOf[executor.Shared[int]](), "executor.Shared[int]: a executor.Shared[int] has no digest: " + handle},
+		{refusalOf[executor.Shared[int]](), "a executor.Shared[int] has no digest: " + handle},
 		{refusalOf[struct{ Weights *executor.Shared[celsius] }](), ".Weights: a executor.Shared["},
 		{refusalOf[map[any]int](), "map[interface {}]int[key]: a interface {} has no digest: " + unknown},
 		{refusalOf[*[3][]any](), "*[3][]interface {}[][]: a interface {} has no digest: " + unknown},
@@ -178,7 +179,11 @@ type (
 )
 
 func TestCyclesAndDepthAreErrorsThatSayWhich(t *testing.T) {
-	const isCycle, isDeep = "the value has a cycle", "the value is nested more than 1000 levels deep"
+	const (
+		isCycle = ": the value has a cycle, so it has no end; use indexes instead of pointers"
+		isDeep  = ": the value is nested more than 1000 levels deep; use a slice instead of what leads from one to the next"
+	)
+	next, first := ".Next.Next.Next.Next.Next.Next.Next.Next", "[0][0][0][0][0][0][0][0]"
 	self := &ring{}
 	self.Next = self
 	three := &ring{Next: &ring{Next: &ring{}}}
@@ -213,20 +218,20 @@ func TestCyclesAndDepthAreErrorsThatSayWhich(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"itself", self, isCycle},
-		{"itself, by value", *self, isCycle},
-		{"a ring", three, isCycle},
-		{"a slice in itself", inSlice, isCycle},
-		{"a map in itself", inMap, isCycle},
-		{"twice itself", twice, isCycle},
-		{"behind other things", []map[string]*ring{{"a": {}, "b": self}}, isCycle},
-		{"1,000,000 in a list", deep, isDeep},
-		{"1,000,000 slices", deepSlice, isDeep},
-		{"a field with the address of its struct", sameAddress, isDeep},
-		{"a slice with the address of another", sameMemory, isDeep},
+		{"itself", self, "*digest_test.ring.Next" + isCycle},
+		{"itself, by value", *self, "digest_test.ring.Next.Next" + isCycle},
+		{"a ring", three, "*digest_test.ring.Next.Next.Next" + isCycle},
+		{"a slice in itself", inSlice, "digest_test.nest[0]" + isCycle},
+		{"a map in itself", inMap, "digest_test.nestMap[]" + isCycle},
+		{"twice itself", twice, "*digest_test.pair.L" + isCycle},
+		{"behind other things", []map[string]*ring{{"a": {}, "b": self}}, "[]map[string]*digest_test.ring[0][].Next" + isCycle},
+		{"1,000,000 in a list", deep, "*digest_test.ring" + next + "…" + next + isDeep},
+		{"1,000,000 slices", deepSlice, "digest_test.nest" + first + "…" + first + isDeep},
+		{"a field with the address of its struct", sameAddress, next + isDeep},
+		{"a slice with the address of another", sameMemory, "[0].Rest" + isDeep},
 	} {
-		if err := errorOf(t, row.value); err == nil || !strings.Contains(err.Error(), row.want) {
-			t.Errorf("%s: %v; want an error with %q", row.name, err, row.want)
+		if err := errorOf(t, row.value); err == nil || !strings.HasSuffix(err.Error(), row.want) {
+			t.Errorf("%s: %v;\nwant ...%s", row.name, err, row.want)
 		}
 	}
 }
@@ -288,8 +293,8 @@ func TestFailingMarshalersAreErrorsAndLeaveNothingBehind(t *testing.T) {
 	good := map[string][]touchy{"a": {{"good"}, {"empty"}, {"again"}}, "b": {}}
 	want := sum(t, good)
 	for _, row := range []struct{ mode, want string }{
-		{"fail", "map[string][]digest_test.touchy: the MarshalBinary of a digest_test.touchy failed: no such thing"},
-		{"panic", "the MarshalBinary of a digest_test.touchy panicked: boom"},
+		{"fail", "map[string][]digest_test.touchy[][1]: its MarshalBinary failed: no such thing"},
+		{"panic", "[][1]: its MarshalBinary panicked: boom"},
 		{"error", "panicked: no such thing"},
 		{"nil", "panic called with nil argument"},
 		{"runtime", "panicked: runtime error: index out of range"},
@@ -298,7 +303,7 @@ func TestFailingMarshalersAreErrorsAndLeaveNothingBehind(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v; want an error with %q", row.mode, err, row.want)
 		}
-		if err := errorOf(t, map[touchy]int{{"good"}: 1, {row.mode}: 2}); err == nil || !strings.Contains(err.Error(), "MarshalBinary") {
+		if err := errorOf(t, map[touchy]int{{"good"}: 1, {row.mode}: 2}); err == nil || !strings.Contains(err.Error(), "map[digest_test.touchy]int[key]: its MarshalBinary ") {
 			t.Errorf("%s: %v of the key of a map; want an error", row.mode, err)
 		}
 		if (row.mode == "fail") != errors.Is(err, errTouchy) {
@@ -349,14 +354,15 @@ func TestSumTakesOnlyValuesOfItsType(t *testing.T) {
 	}
 }
 
-func TestZonesFarFromUTCAreErrors(t *testing.T) {
+func TestZonesFarFromUTCHaveADigest(t *testing.T) {
 	offset := int64(1)<<32 + 3600
 	far := int(offset)
 	if int64(far) != offset {
 		t.Skip("no zone is that far from UTC where an int has 32 bits")
 	}
-	if err := errorOf(t, time.Unix(0, 0).In(time.FixedZone("far", far))); err == nil || !strings.Contains(err.Error(), "seconds east of UTC") {
-		t.Errorf("a zone %d seconds from UTC: %v; want an error", far, err)
+	at := time.Unix(0, 0)
+	if sum(t, at.In(time.FixedZone("", far))) == sum(t, at.In(time.FixedZone("", 3600))) {
+		t.Error("two zones with different offsets have one digest")
 	}
 }
 
@@ -398,3 +404,88 @@ type (
 	tangle4 struct{ A, B *tangle0 }
 	tangle5 struct{ A, B *tangle1 }
 )
+
+// What stands beside each other is not inside of each other.
+func TestManyThingsBesideEachOtherAreNotDeep(t *testing.T) {
+	for _, v := range []any{
+		slices.Repeat([][]int{{1}}, 1100), slices.Repeat([][]string{{"a"}}, 1100), slices.Repeat([]*int{new(1)}, 1100), slices.Repeat([]map[string]int{{"a": 1}}, 1100),
+	} {
+		if err := errorOf(t, v); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A value may lead through 2^28 pointers, slices, maps and types with marshalers.
+func TestWhatLeadsTooFarIsRefused(t *testing.T) {
+	type shared struct {
+		P *int
+		S [][]int
+		M map[string]Secret
+		N []Secret
+	}
+	v := shared{new(1), [][]int{{1}, nil, {}}, map[string]Secret{"": {}}, make([]Secret, 3)} // 10 places
+	h, err := digest.For(reflect.TypeOf(v))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		left int
+		want string
+	}{
+		{0, "shared.P: "}, {1, "shared.S: "}, {2, "shared.S[0]: "}, {3, "shared.S[2]: "}, {4, "shared.M: "}, {5, "shared.M[]: "}, {6, "shared.N: "},
+		{7, "shared.N[0]: "}, {8, "shared.N[1]: "}, {9, "shared.N[2]: "}, {10, ""},
+	} {
+		err := h.SumAfter(1<<28-row.left, reflect.ValueOf(v))
+		if isRefused := err != nil; isRefused != (row.want != "") || isRefused && !strings.HasSuffix(err.Error(), row.want+"the value leads through more than 268435456 pointers, slices and maps; does it share parts? Use indexes instead of pointers") {
+			t.Errorf("where %d more are taken: %v; want an error with %q", row.left, err, row.want)
+		}
+	}
+}
+
+// An error has the ends of a long path.
+func TestLongPathsAreCutInTheMiddle(t *testing.T) {
+	type chain struct {
+		Next *chain
+		End  touchy
+	}
+	for n := range 20 {
+		v := chain{End: touchy{"fail"}}
+		for range n {
+			inner := v
+			v = chain{Next: &inner, End: touchy{"good"}}
+		}
+		path := strings.Repeat(".Next", n) + ".End"
+		if n >= 16 {
+			path = strings.Repeat(".Next", 8) + "…" + strings.Repeat(".Next", 7) + ".End"
+		}
+		if err, want := errorOf(t, v), "digest_test.chain"+path+": its MarshalBinary failed: no such thing"; err == nil || err.Error() != want {
+			t.Errorf("%d steps: %v; want %q", n+1, err, want)
+		}
+	}
+}
+
+// Shared is no executor.Shared.
+type Shared[T any] struct{ V T }
+
+func TestOnlyWhatIsAHandleIsOne(t *testing.T) {
+	if err := refusalOf[Shared[int]](); err != nil {
+		t.Error(err)
+	}
+	if err := refusalOf[executor.Stats](); err != nil {
+		t.Error(err)
+	}
+	type two struct {
+		Secret
+		Second
+		x int
+	}
+	if err := refusalOf[two](); err == nil || strings.Contains(err.Error(), "which it embeds") || !strings.Contains(err.Error(), "two.x: the field has no digest: it is unexported, so only its package") {
+		t.Errorf("a struct that embeds two marshalers, and so has none: %v; want an error that does not speak of one", err)
+	}
+	_ = two{x: 0}
+}
+
+type Second struct{ n int }
+
+func (Second) MarshalBinary() ([]byte, error) { return nil, nil }

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
 var (
@@ -25,13 +23,16 @@ type marshaler struct {
 	call   func(v any) ([]byte, error)
 }
 
+// cborMarshaler is the Marshaler of github.com/fxamacker/cbor, which some types have.
+type cborMarshaler interface{ MarshalCBOR() ([]byte, error) }
+
 // marshalers are those that count, the first before the second.
 var marshalers = []*marshaler{
 	{"MarshalBinary", reflect.TypeFor[encoding.BinaryMarshaler](), func(v any) ([]byte, error) {
 		return v.(encoding.BinaryMarshaler).MarshalBinary()
 	}},
-	{"MarshalCBOR", reflect.TypeFor[cbor.Marshaler](), func(v any) ([]byte, error) {
-		return v.(cbor.Marshaler).MarshalCBOR()
+	{"MarshalCBOR", reflect.TypeFor[cborMarshaler](), func(v any) ([]byte, error) {
+		return v.(cborMarshaler).MarshalCBOR()
 	}},
 }
 
@@ -89,8 +90,11 @@ func textOf(t reflect.Type) (string, error) {
 // visit writes the text of t, which is found at path.
 func (s *typeText) visit(t reflect.Type, path string) error {
 	switch {
-	case t == timeType || t == bigType:
-		s.WriteString(t.PkgPath() + "." + t.Name())
+	case t == timeType:
+		s.WriteString("time.Time+zone")
+		return nil
+	case t == bigType:
+		s.WriteString("math/big.Int")
 		return nil
 	case isHandle(t):
 		return refuse(path, t, "it says where memory is, and not what is in it", `give its Slice instead, or leave it out with the tag hash:"-"`)
@@ -193,6 +197,9 @@ func isSkipped(f reflect.StructField) bool { return f.Tag.Get("hash") == "-" }
 
 // refuse says what has no digest, where it is, why, and what to do.
 func refuse(path string, t reflect.Type, why, remedy string) error {
+	if path == t.String() {
+		return fmt.Errorf("a %v has no digest: %s; %s", t, why, remedy)
+	}
 	return fmt.Errorf("%s: a %v has no digest: %s; %s", path, t, why, remedy)
 }
 
@@ -205,5 +212,5 @@ func refuseUnexported(path string, t reflect.Type, f reflect.StructField) error 
 		}
 	}
 	return fmt.Errorf("%s: the field has no digest: it is unexported, so only its package knows what it means; "+
-		`export it, leave it out with the tag hash:"-", or give %v MarshalBinary`, path, t)
+		`export it, leave it out with the tag hash:"-", or give %v MarshalBinary; a type that is not yours can be wrapped in one that is and has it`, path, t)
 }

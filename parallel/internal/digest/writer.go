@@ -4,23 +4,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"hash"
-	"reflect"
 	"slices"
 	"sync"
 	"unsafe"
 )
 
 const (
-	// maxLevels is how many pointers, slices and maps a value may lead through.
-	maxLevels = 1000
-
-	// maxPlaces is through how many it may lead in all. A small value in which many
-	// pointers share what they point to may lead through more than anybody waits for.
-	maxPlaces = 1 << 28
-
 	// enough is how many bytes are gathered before the hash is called, which has
 	// its price for each call, and for each block of 64 bytes that comes in pieces.
 	enough = 4 << 10
@@ -36,19 +26,12 @@ type writer struct {
 	isHeld bool   // nothing may go: buf has entries of maps, which are yet to be sorted
 	aside  []byte // the buf that comes next, or is back when entries are sorted
 	spans  []span // of the entries in buf
-	path   []place
-	places int // that were entered
+	level  int    // how many pointers, slices and maps the value at hand is in
+	places int    // that were come through
 }
 
 // span is where in a buf an entry is.
 type span struct{ start, end int }
-
-// place is a pointer, slice or map that the value at hand is in.
-type place struct {
-	typ    reflect.Type
-	to     unsafe.Pointer
-	length int // of a slice: one may be in the memory of another
-}
 
 var writers = sync.Pool{New: func() any { return &writer{hash: sha256.New(), buf: make([]byte, 0, 2*enough)} }}
 
@@ -66,9 +49,8 @@ func (w *writer) release() {
 		return
 	}
 	w.hash.Reset()
-	clear(w.path)
 	w.buf, w.aside, w.isHeld = w.buf[:0], w.aside[:0], false
-	w.spans, w.path, w.places = w.spans[:0], w.path[:0], 0
+	w.spans, w.level, w.places = w.spans[:0], 0, 0
 	writers.Put(w)
 }
 
@@ -104,6 +86,10 @@ func (w *writer) number(p unsafe.Pointer, size uintptr) {
 func (w *writer) lengthAndBytes(b []byte) {
 	w.uint64(uint64(len(b)))
 	w.bytes(b)
+}
+
+func (w *writer) string(s string) {
+	w.lengthAndBytes(unsafe.Slice(unsafe.StringData(s), len(s)))
 }
 
 func (w *writer) bytes(b []byte) {
@@ -161,40 +147,4 @@ func (w *writer) close(m opened) {
 		w.buf = w.buf[:m.buf+n]
 	}
 	w.spans = w.spans[:m.spans]
-}
-
-var (
-	errCycle = errors.New("the value has a cycle, so it has no end; use indexes instead of pointers")
-	errLarge = fmt.Errorf("the value leads through more than %d pointers, slices and maps; does it share parts? Use indexes instead of pointers", maxPlaces)
-	errDeep  = fmt.Errorf("the value is nested more than %d levels deep; use a slice instead of what leads from one to the next", maxLevels)
-)
-
-// enter is called before what p leads to is written, and leave behind it.
-func (w *writer) enter(p place) error {
-	if len(w.path) == maxLevels {
-		return w.tooDeep()
-	}
-	if w.places++; w.places > maxPlaces {
-		return errLarge
-	}
-	w.path = append(w.path, p)
-	return nil
-}
-
-func (w *writer) leave() {
-	last := len(w.path) - 1
-	w.path[last] = place{} // so that w keeps nothing of the user's alive
-	w.path = w.path[:last]
-}
-
-// tooDeep tells a cycle from what is only deep: the same place inside of itself.
-func (w *writer) tooDeep() error {
-	seen := make(map[place]bool)
-	for _, p := range w.path {
-		if seen[p] {
-			return errCycle
-		}
-		seen[p] = true
-	}
-	return errDeep
 }

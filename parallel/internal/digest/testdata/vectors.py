@@ -144,10 +144,11 @@ class Opaque:
 
 class Time:
     def text(self, seen):
-        return "time.Time"
+        return "time.Time+zone"
 
     def value(self, v):
-        return struct.pack("<qIi", *v)
+        seconds, nanos, offset, name = v
+        return struct.pack("<qIq", seconds, nanos, offset) + string.value(name)
 
 
 class Big:
@@ -299,15 +300,16 @@ CASES = {
     "local types": (Struct(("A", local_a), ("B", local_b), ("C", local_b)), [[1], ["x"], ["y"]]),
     "local types otherwise": (Struct(("A", local_a), ("B", local_b), ("C", local_a)), [[1], ["x"], [2]]),
     "struct with tags": (Struct(("A", int_), ("C", string)), [1, "c"]),
-    "time zero": (time, (-62135596800, 0, 0)),
-    "time UTC": (time, (NEW_YEAR, 5, 0)),
-    "time east": (time, (NEW_YEAR, 5, 3600)),
-    "time west": (time, (NEW_YEAR, 5, -12345)),
-    "time before 1970": (time, (-2, 999999999, 0)),
+    "time zero": (time, (-62135596800, 0, 0, "UTC")),
+    "time UTC": (time, (NEW_YEAR, 5, 0, "UTC")),
+    "time east": (time, (NEW_YEAR, 5, 3600, "east")),
+    "time in another east": (time, (NEW_YEAR, 5, 3600, b"\xffast")),
+    "time west": (time, (NEW_YEAR, 5, -12345, "")),
+    "time before 1970": (time, (-2, 999999999, 0, "UTC")),
     "*time nil": (Pointer(time), None),
-    "*time": (Pointer(time), (NEW_YEAR, 5, 0)),
-    "Event": (event, [(NEW_YEAR, 5, 0), "party"]),
-    "Stamp": (stamp, [(NEW_YEAR, 5, 0)]),
+    "*time": (Pointer(time), (NEW_YEAR, 5, 0, "UTC")),
+    "Event": (event, [(NEW_YEAR, 5, 0, "UTC"), "party"]),
+    "Stamp": (stamp, [(NEW_YEAR, 5, 0, "UTC")]),
     "big 0": (big, 0),
     "big 1": (big, 1),
     "big -1": (big, -1),
