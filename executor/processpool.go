@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/gofutures/futures/executor/internal/proc"
 	"github.com/gofutures/futures/executor/internal/wire"
 )
@@ -322,7 +324,7 @@ func (e *ProcessPoolExecutor) tick() {
 
 // start starts a worker process. intake.mu is held.
 func (e *ProcessPoolExecutor) start(ch *child) {
-	ch.link = &link{pool: e, child: ch}
+	ch.link = &link{pool: e, child: ch, room: semaphore.NewWeighted(mostHeld)}
 	e.intake.stats.Workers++
 	e.intake.initializing++
 	go ch.link.attend()
@@ -457,22 +459,40 @@ func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
 	return sane
 }
 
-// complete ends a call with what came of it. Code of the user's, in a type's
-// own unmarshaler, does not run on this goroutine, which reads from a worker. The
-// memory of r is used again when complete has returned.
+// complete ends a call with what came of it. This goroutine reads from a worker, so
+// that neither code of the user's, in a type's own unmarshaler, runs here, nor what
+// takes long: the results behind would wait for it.
 func (e *ProcessPoolExecutor) complete(l *link, j *job, r result, d wire.Data) {
-	if !j.parcel.fn.about().plain {
-		r.data = slices.Clone(r.data)
-		l.giveBack(d)
-		go func() {
-			defer e.finish(j)
-			j.completeSafely(r)
-		}()
+	if about := j.parcel.fn.about(); !about.plain || len(r.data) >= about.quick {
+		e.completeElsewhere(l, j, r, d)
 		return
 	}
 	j.complete(r)
 	l.giveBack(d)
 	e.finish(j)
+}
+
+// completeElsewhere is complete on another goroutine. Code of the user's, which may
+// take for ever, gets its own copy of the result.
+func (e *ProcessPoolExecutor) completeElsewhere(l *link, j *job, r result, d wire.Data) {
+	isPlain := j.parcel.fn.about().plain
+	if !d.Shared {
+		r.data = slices.Clone(r.data) // the memory of frames is used again
+	}
+	done := l.hold(len(r.data))
+	go func() {
+		defer e.finish(j)
+		if isPlain {
+			j.completeSafely(r)
+		} else if d.Shared {
+			r.data = slices.Clone(r.data)
+		}
+		l.giveBack(d)
+		done()
+		if !isPlain {
+			j.completeSafely(r)
+		}
+	}()
 }
 
 // completeSafely is complete for a type whose unmarshaler may end its goroutine.

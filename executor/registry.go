@@ -150,6 +150,7 @@ type about struct {
 	types  string // describes the argument and the result
 	source string // where the function stands
 	plain  bool   // no code of the user's encodes or decodes
+	quick  int    // a result of fewer bytes takes little to decode, if plain
 }
 
 // registered is a function with its types.
@@ -181,7 +182,7 @@ func register[In, Out any](doing, name string, fn Func[In, Out]) {
 	if err != nil {
 		panic(fmt.Sprintf("executor: %s: %v", doing, err))
 	}
-	r.about_ = about{name: name, types: r.in.Describe() + " -> " + r.out.Describe(), source: source(fn), plain: r.in.Plain() && r.out.Plain()}
+	r.about_ = about{name: name, types: r.in.Describe() + " -> " + r.out.Describe(), source: source(fn), plain: r.in.Plain() && r.out.Plain(), quick: quickResult(r.out)}
 	registry.add(doing, pc(fn), r)
 }
 

@@ -31,8 +31,8 @@ type Options struct {
 type Process struct {
 	PID            int
 	Calls          *os.File // to the worker, which goes when it is closed
-	Results        *os.File // from the worker, which alone has the other end
-	Stdout, Stderr *os.File // from the worker, and from whom it has started
+	Results        *Pipe    // from the worker, which alone has the other end
+	Stdout, Stderr *Pipe    // from the worker, and from those that it has started
 	Shared         *Shared  // nil if the system has none
 
 	process *os.Process
@@ -136,7 +136,7 @@ func (s *starting) start(o Options) (p *Process, err error) {
 		return nil, err
 	}
 	return &Process{
-		PID: process.Pid, Calls: s.callsOut, Results: s.resultsIn, Stdout: s.stdoutIn, Stderr: s.stderrIn,
+		PID: process.Pid, Calls: s.callsOut, Results: &Pipe{file: s.resultsIn}, Stdout: &Pipe{file: s.stdoutIn}, Stderr: &Pipe{file: s.stderrIn},
 		Shared: s.shared, process: process, exit: exitFile(s.pidfd),
 	}, nil
 }
@@ -205,9 +205,16 @@ func (p *Process) Wait() Status {
 	return Status{Known: true, Code: state.ExitCode(), Signal: signalOf(state)}
 }
 
+// EndPipes lets reading end where the worker, which has ended, stopped writing,
+// and reports whether the system can do that. Else reading ends when all have
+// closed their ends, which a program that the worker has started may have too.
+func (p *Process) EndPipes() bool {
+	return errors.Join(p.Results.end(), p.Stdout.end(), p.Stderr.end()) == nil
+}
+
 // Close gives back the pipes and the memory.
 func (p *Process) Close() {
-	closeAll(p.Calls, p.Results, p.Stdout, p.Stderr)
+	closeAll(p.Calls, p.Results.file, p.Stdout.file, p.Stderr.file)
 	if p.Shared != nil {
 		p.Shared.Close()
 	}

@@ -27,8 +27,8 @@ var Build = sync.OnceValue(func() string {
 
 func enlarge(*os.File) {}
 
-// EndPipes leaves it to the reader of a pipe to find its end.
-func (p *Process) EndPipes() {}
+// Watch leaves it to the reader of a pipe to find its end.
+func (p *Process) Watch() {}
 
 func newShared() *Shared              { return nil }
 func inheritShared() (*Shared, error) { return nil, nil }
