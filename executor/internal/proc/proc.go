@@ -36,6 +36,7 @@ type Process struct {
 	Shared         *Shared  // nil if the system has none
 
 	process *os.Process
+	leash   *leash
 	exit    *os.File   // can be read when it has ended; nil if the system has no such thing
 	mu      sync.Mutex // held to signal and to reap, so that no signal goes to another process with the same number
 	reaped  bool
@@ -116,6 +117,7 @@ type starting struct {
 	callsIn, callsOut, resultsIn, resultsOut, stdoutIn, stdoutOut, stderrIn, stderrOut *os.File
 	null                                                                               *os.File
 	shared                                                                             *Shared
+	leash                                                                              *leash
 	pidfd                                                                              int // of the process, on Linux
 }
 
@@ -131,13 +133,17 @@ func (s *starting) start(o Options) (p *Process, err error) {
 	enlarge(s.callsOut)
 	enlarge(s.resultsIn)
 	s.shared = newShared()
+	if s.leash, err = newLeash(); err != nil {
+		return nil, err
+	}
 	process, err := s.spawn(o)
 	if err != nil {
 		return nil, err
 	}
+	s.leash.tie(process.Pid)
 	return &Process{
 		PID: process.Pid, Calls: s.callsOut, Results: &Pipe{file: s.resultsIn}, Stdout: &Pipe{file: s.stdoutIn}, Stderr: &Pipe{file: s.stderrIn},
-		Shared: s.shared, process: process, exit: exitFile(s.pidfd),
+		Shared: s.shared, process: process, leash: s.leash, exit: exitFile(s.pidfd),
 	}, nil
 }
 
@@ -147,6 +153,7 @@ func (s *starting) closeChildEnds() {
 
 func (s *starting) closeParentEnds() {
 	closeAll(s.callsOut, s.resultsIn, s.stdoutIn, s.stderrIn)
+	s.leash.close()
 	if s.shared != nil {
 		s.shared.Close()
 	}
@@ -215,6 +222,7 @@ func (p *Process) EndPipes() bool {
 // Close gives back the pipes and the memory.
 func (p *Process) Close() {
 	closeAll(p.Calls, p.Results.file, p.Stdout.file, p.Stderr.file)
+	p.leash.close()
 	if p.Shared != nil {
 		p.Shared.Close()
 	}
