@@ -22,7 +22,7 @@ import (
 // it starts it, reads its frames, and reaps it. Frames are written by whoever
 // has some, one goroutine at a time.
 type link struct {
-	pool   *ProcessPoolExecutor
+	pool   *processPool
 	child  *child
 	proc   *proc.Process // nil before the start
 	frames *wire.Reader  // of its results

@@ -45,8 +45,8 @@ func TestAResultThatWasWrittenCountsHoweverSlowTheParentIs(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "go on")
 		first := Submit(t.Context(), ex, lastWord, word{Until: file})
 		last := Submit(t.Context(), ex, lastWord, word{Ends: true})
-		ex.intake.mu.Lock()
-		ch := ex.sup.children[0]
+		ex.inside().intake.mu.Lock()
+		ch := ex.inside().sup.children[0]
 		wasSentAhead := len(ch.jobs) == 2
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -55,7 +55,7 @@ func TestAResultThatWasWrittenCountsHoweverSlowTheParentIs(t *testing.T) {
 			ch.link.proc.Watch() // returns when it has ended
 			time.Sleep(300 * time.Millisecond)
 		}
-		ex.intake.mu.Unlock()
+		ex.inside().intake.mu.Unlock()
 		for _, f := range []*Future[int]{first, last} {
 			if v, err := f.Result(t.Context()); v != 7 || err != nil {
 				t.Fatalf("Result = %d, %v; want 7, nil", v, err)
