@@ -29,7 +29,7 @@ type intake struct {
 	watches   watches
 	killed    atomic.Bool           // Shutdown has ended what runs
 	pool      *ThreadPoolExecutor   // the executor, if its calls queue for places
-	processes *ProcessPoolExecutor  // the executor, if its calls run in worker processes
+	processes *processPool          // the executor, if its calls run in worker processes
 	labels    context.Context       // with the pprof labels of the workers; nil if there are none
 	last      atomic.Pointer[route] // of the last call, kept while there are calls of it
 

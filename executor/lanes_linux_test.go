@@ -125,9 +125,9 @@ func TestLargeChunksThroughSharedMemory(t *testing.T) {
 	}
 	laneMap(t, ex, laneSame, numbers)
 
-	ex.intake.mu.Lock()
-	defer ex.intake.mu.Unlock()
-	for _, ch := range ex.sup.children {
+	ex.inside().intake.mu.Lock()
+	defer ex.inside().intake.mu.Unlock()
+	for _, ch := range ex.inside().sup.children {
 		shared := ch.link.proc.Shared
 		if shared == nil {
 			t.Skip("there is no shared memory here")

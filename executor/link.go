@@ -1,15 +1,17 @@
 package executor
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/gofutures/futures/executor/internal/proc"
 	"github.com/gofutures/futures/executor/internal/wire"
@@ -20,13 +22,15 @@ import (
 // it starts it, reads its frames, and reaps it. Frames are written by whoever
 // has some, one goroutine at a time.
 type link struct {
-	pool   *ProcessPoolExecutor
+	pool   *processPool
 	child  *child
 	proc   *proc.Process // nil before the start
 	frames *wire.Reader  // of its results
 	stderr lines
-	read   sync.WaitGroup // the goroutines that read what the worker prints
-	ooms   int64          // the system's count of such kills when the process was started
+	read   sync.WaitGroup      // the goroutines that read what the worker prints
+	held   sync.WaitGroup      // the goroutines that read results in the shared memory
+	room   *semaphore.Weighted // bytes of results that may be there and not be decoded
+	ooms   int64               // the system's count of such kills when the process was started
 
 	hasEnded bool // reading has come to its end
 
@@ -66,8 +70,8 @@ const (
 const (
 	helloTime  = 30 * time.Second       // from its start to its first word
 	stacksTime = 2 * time.Second        // to print the stacks of its goroutines, in all
+	tailTime   = 2 * time.Second        // to read the end of what it printed, where the system cannot say where that is
 	obeyTime   = 300 * time.Millisecond // to begin to print them when a frame tells it to; then a signal does
-	tailTime   = 200 * time.Millisecond // to read the end of what it printed; who outlives it may hold the pipe
 )
 
 // From these lengths on, an argument or a result goes through shared memory, and
@@ -76,6 +80,10 @@ const (
 	bigData  = 1 << 20
 	bigChunk = 32 << 10
 )
+
+// mostHeld is how many bytes of results may wait until they are decoded, while the
+// next are read.
+const mostHeld = 64 << 20
 
 // attend is the life of a worker process, as its parent sees it.
 func (l *link) attend() {
@@ -105,7 +113,7 @@ func (l *link) start() error {
 		return fmt.Errorf("executor: cannot start a worker process: %w", err)
 	}
 	l.ooms, _ = proc.OOMKills() // while it starts
-	l.read.Go(p.EndPipes)
+	l.read.Go(p.Watch)
 	l.mu.Lock()
 	l.proc = p
 	reason := l.reason
@@ -197,7 +205,7 @@ func (l *link) awaitInitializer() error {
 // ended while others have its end too.
 func (l *link) next() (wire.Type, []byte, error) {
 	t, body, err := l.frames.Next()
-	l.hasEnded = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded)
+	l.hasEnded = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	return t, body, err
 }
 
@@ -249,6 +257,19 @@ func (l *link) data(d wire.Data) ([]byte, bool) {
 	return lent(l.proc.Shared, d)
 }
 
+// hold counts a result of n bytes that is not decoded yet, until done is called. It
+// waits while there are many such bytes: a worker that is quicker than its parent
+// waits for it, and what it has written is in the pipe as long.
+func (l *link) hold(n int) (done func()) {
+	bytes := min(int64(n), mostHeld)
+	_ = l.room.Acquire(context.Background(), bytes) // it never ends
+	l.held.Add(1)
+	return func() {
+		l.room.Release(bytes)
+		l.held.Done()
+	}
+}
+
 // giveBack lets others have the area that a result was in.
 func (l *link) giveBack(d wire.Data) {
 	if d.Shared {
@@ -278,14 +299,13 @@ func (l *link) bury() *WorkerDiedError {
 	return o
 }
 
-// awaitTail waits a little for the end of what the worker printed.
+// awaitTail waits until what the worker printed was read. Where the system cannot
+// end a read, whoever outlives the worker may hold the pipes: then it waits a little.
 func (l *link) awaitTail() {
-	late := time.AfterFunc(tailTime, func() {
-		past := time.Unix(1, 0)
-		_ = l.proc.Stdout.SetReadDeadline(past)
-		_ = l.proc.Stderr.SetReadDeadline(past)
-	})
-	defer late.Stop()
+	if l.proc.EndPipes() {
+		l.read.Wait()
+		return
+	}
 	done := make(chan struct{})
 	go func() {
 		l.read.Wait()
@@ -293,7 +313,7 @@ func (l *link) awaitTail() {
 	}()
 	select {
 	case <-done:
-	case <-time.After(stacksTime): // there are systems without deadlines for pipes
+	case <-time.After(tailTime):
 	}
 }
 
@@ -313,6 +333,7 @@ func (l *link) close() {
 	}
 	_ = l.proc.Calls.Close() // ends a write
 	l.writers.Wait()
+	l.held.Wait()
 	l.proc.Close()
 }
 

@@ -10,7 +10,8 @@ import (
 // SentAndWaiting returns, for the tests outside the package, how many calls the
 // worker has that was sent the most, how many all workers have, and how many wait
 // in this process.
-func SentAndWaiting(e *ProcessPoolExecutor) (most, sent, waiting int) {
+func SentAndWaiting(ex *ProcessPoolExecutor) (most, sent, waiting int) {
+	e := ex.inside()
 	e.intake.mu.Lock()
 	defer e.intake.mu.Unlock()
 	if e.sup == nil {

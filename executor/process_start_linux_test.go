@@ -206,6 +206,8 @@ func TestNobodyOutlivesTheParent(t *testing.T) {
 		{"sleep", 3, "SIGTERM"},
 		{"sleep", 3, "workers are stopped"},
 		{"spin", 3, "workers are stopped"},
+		{"grandchild, then sleep", 3, "workers are killed, SIGKILL"},
+		{"grandchild, then sleep", 3, "SIGSTOP, workers are killed, SIGKILL"},
 	} {
 		t.Run(tt.verb+", "+tt.how, func(t *testing.T) {
 			log := inDir(t, "log")
@@ -214,7 +216,8 @@ func TestNobodyOutlivesTheParent(t *testing.T) {
 				t.Fatalf("the host says %q", line)
 			}
 			waitUntil(t, fmt.Sprintf("%d processes have started", tt.pids), func() bool { return len(pidsIn(t, log)) == tt.pids })
-			pids := pidsIn(t, log)
+			workers := pidsIn(t, log)
+			pids := slices.Clone(workers)
 			if strings.HasPrefix(tt.verb, "grandchild") {
 				waitUntil(t, "the grandchildren have started", func() bool { return len(startsIn(t, log+" grandchild")) == tt.pids })
 				for pid := range startsIn(t, log+" grandchild") {
@@ -240,6 +243,14 @@ func TestNobodyOutlivesTheParent(t *testing.T) {
 				_ = h.Process.Signal(syscall.SIGTERM)
 			case "SIGSTOP, SIGKILL":
 				_ = h.Process.Signal(syscall.SIGSTOP)
+				_ = h.Process.Kill()
+			case "workers are killed, SIGKILL", "SIGSTOP, workers are killed, SIGKILL":
+				if strings.HasPrefix(tt.how, "SIGSTOP") { // it cannot end what they have started
+					mustStop(t, h.Process.Pid)
+				}
+				for _, pid := range workers {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
 				_ = h.Process.Kill()
 			case "workers are stopped":
 				for _, pid := range pids {

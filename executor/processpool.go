@@ -9,7 +9,10 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/gofutures/futures/executor/internal/proc"
 	"github.com/gofutures/futures/executor/internal/wire"
@@ -19,7 +22,9 @@ import (
 // concurrent.futures.ProcessPoolExecutor. A worker is this very program, in
 // which [WorkerMain] makes calls instead of returning. The zero value is ready
 // to use. The fields are set before the first call and not changed afterwards;
-// it must not be copied after the first use, and must be closed.
+// it must not be copied after the first use, and is to be closed. One that is dropped
+// without Close makes the calls that it has taken, and its workers end when the
+// garbage collector has found that nobody has it.
 //
 // What goroutines cannot do is its reason: a call that does not return is
 // ended; a call that crashes, calls os.Exit, overflows the stack or eats all
@@ -33,7 +38,9 @@ import (
 //
 // Workers start when there is work for them, a worker is used again and again,
 // and those that have had no work for a minute are let go, but for one. When
-// this process ends, however it ends, its workers end.
+// this process ends, however it ends, its workers end, and on Linux the system
+// ends what they have started, also where a worker has ended before; but for programs
+// that have left the worker's process group.
 //
 // If a worker dies, only the calls fail that had started in it and whose result it
 // had not sent: of calls that take 100 µs or more, one. All others run elsewhere.
@@ -44,7 +51,7 @@ import (
 // what a worker has started outlives it.
 type ProcessPoolExecutor struct {
 	// MaxWorkers is the number of processes, and of calls that run at once; 0
-	// means GOMAXPROCS.
+	// means GOMAXPROCS. While workers are replaced, there is one process more at most.
 	MaxWorkers int
 
 	// Name is how errors name the pool; "" means "ProcessPoolExecutor".
@@ -102,6 +109,15 @@ type ProcessPoolExecutor struct {
 	// says so.
 	Stdout, Stderr io.Writer
 
+	pool atomic.Pointer[processPool] // nil before the first use
+}
+
+// processPool is what a ProcessPoolExecutor does its work with. The goroutines of the
+// workers, the timers and the calls have this, and not the executor: so the garbage
+// collector finds when nobody has that any more.
+type processPool struct {
+	processOptions
+
 	intake intake // its mu guards the fields below too
 
 	sup         *supervisor // nil before the first call
@@ -116,12 +132,78 @@ type ProcessPoolExecutor struct {
 	stdout, stderr stream
 }
 
+// processOptions are the fields of a ProcessPoolExecutor.
+type processOptions struct {
+	MaxWorkers       int
+	Name             string
+	Initializer      func(context.Context) error
+	QueueLimit       int
+	NoPrefetch       bool
+	MaxTasksPerChild int
+	MemoryLimit      int64
+	Retries          int
+	KillGrace        time.Duration
+	Env              []string
+	Stdout, Stderr   io.Writer
+}
+
+// inside returns the pool of the executor. When the executor is dropped, the idle
+// workers go, and the others when they have made the calls that were taken.
+func (e *ProcessPoolExecutor) inside() *processPool {
+	if p := e.pool.Load(); p != nil {
+		return p
+	}
+	p := &processPool{processOptions: processOptions{
+		MaxWorkers: e.MaxWorkers, Name: e.Name, Initializer: e.Initializer, QueueLimit: e.QueueLimit, NoPrefetch: e.NoPrefetch,
+		MaxTasksPerChild: e.MaxTasksPerChild, MemoryLimit: e.MemoryLimit, Retries: e.Retries, KillGrace: e.KillGrace,
+		Env: e.Env, Stdout: e.Stdout, Stderr: e.Stderr,
+	}}
+	if !e.pool.CompareAndSwap(nil, p) {
+		return e.pool.Load()
+	}
+	runtime.AddCleanup(e, (*processPool).takeNoMore, p)
+	return p
+}
+
+// takeNoMore is called when no call will come any more.
+func (e *processPool) takeNoMore() {
+	e.intake.mu.Lock()
+	var mail mail
+	if e.sup != nil {
+		e.sup.closed = true
+		mail = e.schedule()
+	}
+	e.intake.mu.Unlock()
+	mail.flush()
+}
+
 // Execute is called by [Submit].
 func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 	if e == nil {
 		c.Reject(errNilExecutor("ProcessPoolExecutor"))
 		return
 	}
+	e.inside().execute(ctx, c)
+	runtime.KeepAlive(e)
+}
+
+// Workers returns the number of calls that run at once.
+func (e *ProcessPoolExecutor) Workers() int {
+	if e == nil {
+		return defaultWorkers(0)
+	}
+	return defaultWorkers(e.MaxWorkers)
+}
+
+// defaultWorkers returns how many workers MaxWorkers means.
+func defaultWorkers(most int) int {
+	if most > 0 {
+		return most
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+func (e *processPool) execute(ctx context.Context, c *Call) {
 	r := newRequest(c.body, c)
 	e.intake.mu.Lock()
 	err := e.refusal()
@@ -170,7 +252,7 @@ func (e *ProcessPoolExecutor) Execute(ctx context.Context, c *Call) {
 }
 
 // refusal returns why no call is taken, if so. intake.mu is held.
-func (e *ProcessPoolExecutor) refusal() error {
+func (e *processPool) refusal() error {
 	switch {
 	case e.intake.closed:
 		return ErrShutdown
@@ -183,7 +265,7 @@ func (e *ProcessPoolExecutor) refusal() error {
 }
 
 // open is for the first call. intake.mu is held.
-func (e *ProcessPoolExecutor) open() error {
+func (e *processPool) open() error {
 	for _, f := range []struct {
 		name  string
 		value int64
@@ -205,7 +287,7 @@ func (e *ProcessPoolExecutor) open() error {
 		}
 		e.initializer = name
 	}
-	e.sup = &supervisor{max: e.Workers(), starters: 2 * runtime.GOMAXPROCS(0), perChild: e.MaxTasksPerChild, retries: e.Retries, oneByOne: e.NoPrefetch, page: slotPage{}, paces: make([]pace, len(registry.sorted))}
+	e.sup = &supervisor{max: defaultWorkers(e.MaxWorkers), starters: 2 * runtime.GOMAXPROCS(0), perChild: e.MaxTasksPerChild, retries: e.Retries, oneByOne: e.NoPrefetch, page: slotPage{}, paces: make([]pace, len(registry.sorted))}
 	e.room.limit = e.QueueLimit
 	e.stdout.to, e.stderr.to = e.Stdout, e.Stderr
 	if e.Stdout == nil {
@@ -218,22 +300,14 @@ func (e *ProcessPoolExecutor) open() error {
 	return nil
 }
 
-// Workers returns the number of calls that run at once.
-func (e *ProcessPoolExecutor) Workers() int {
-	if e != nil && e.MaxWorkers > 0 {
-		return e.MaxWorkers
-	}
-	return runtime.GOMAXPROCS(0)
-}
-
-func (e *ProcessPoolExecutor) name() string {
+func (e *processPool) name() string {
 	if e.Name != "" {
 		return e.Name
 	}
 	return "ProcessPoolExecutor"
 }
 
-func (e *ProcessPoolExecutor) grace() time.Duration {
+func (e *processPool) grace() time.Duration {
 	if e.KillGrace > 0 {
 		return e.KillGrace
 	}
@@ -242,7 +316,7 @@ func (e *ProcessPoolExecutor) grace() time.Duration {
 
 // schedule lets the supervisor decide, and carries its orders out but for the
 // writing, which is left to who calls it, without intake.mu. intake.mu is held.
-func (e *ProcessPoolExecutor) schedule() (m mail) {
+func (e *processPool) schedule() (m mail) {
 	now := time.Now()
 	orders, again := e.sup.schedule(now)
 	for _, o := range orders {
@@ -291,7 +365,7 @@ func (m mail) flush() {
 }
 
 // wakeAt lets tick be called then. intake.mu is held.
-func (e *ProcessPoolExecutor) wakeAt(now, then time.Time) {
+func (e *processPool) wakeAt(now, then time.Time) {
 	switch {
 	case then.IsZero() || e.wake.After(now) && !e.wake.After(then):
 		return // a tick that comes early does no harm
@@ -303,7 +377,7 @@ func (e *ProcessPoolExecutor) wakeAt(now, then time.Time) {
 	e.wake = then
 }
 
-func (e *ProcessPoolExecutor) tick() {
+func (e *processPool) tick() {
 	e.intake.mu.Lock()
 	mail := e.schedule()
 	e.intake.mu.Unlock()
@@ -311,8 +385,8 @@ func (e *ProcessPoolExecutor) tick() {
 }
 
 // start starts a worker process. intake.mu is held.
-func (e *ProcessPoolExecutor) start(ch *child) {
-	ch.link = &link{pool: e, child: ch}
+func (e *processPool) start(ch *child) {
+	ch.link = &link{pool: e, child: ch, room: semaphore.NewWeighted(mostHeld)}
 	e.intake.stats.Workers++
 	e.intake.initializing++
 	go ch.link.attend()
@@ -323,7 +397,7 @@ func (e *ProcessPoolExecutor) start(ch *child) {
 }
 
 // send sends a call to a worker. intake.mu is held.
-func (e *ProcessPoolExecutor) send(l *link, j *job) {
+func (e *processPool) send(l *link, j *job) {
 	o := outgoing{data: j.data(), job: wire.Call{
 		Slot: uint32(j.slot), Serial: j.serial, Func: j.parcel.fn.about().index, Stops: j.parcel.stops, Attempt: uint32(j.attempts),
 	}}
@@ -361,18 +435,18 @@ func cutItems(data []byte, n, size int) []byte {
 }
 
 // dismiss tells a worker to go. intake.mu is held.
-func (e *ProcessPoolExecutor) dismiss(l *link) {
+func (e *processPool) dismiss(l *link) {
 	l.enqueue(outgoing{kind: outEnd})
 	time.AfterFunc(e.grace(), func() { l.end(errors.New("executor: it did not go when it was told to")) })
 }
 
 // abandon ends a worker that is not ready yet. intake.mu is held.
-func (e *ProcessPoolExecutor) abandon(l *link) {
+func (e *processPool) abandon(l *link) {
 	go l.end(errors.New("executor: it was not needed any more"))
 }
 
 // isReady is called when a worker is ready.
-func (e *ProcessPoolExecutor) isReady(ch *child) {
+func (e *processPool) isReady(ch *child) {
 	e.intake.mu.Lock()
 	e.intake.initializing--
 	e.sup.isReady(ch, ch.link.proc.Shared != nil, time.Now())
@@ -382,7 +456,7 @@ func (e *ProcessPoolExecutor) isReady(ch *child) {
 }
 
 // isAlive is called when a worker has answered a ping.
-func (e *ProcessPoolExecutor) isAlive(ch *child) {
+func (e *processPool) isAlive(ch *child) {
 	e.intake.mu.Lock()
 	e.sup.isAlive(ch, time.Now())
 	mail := e.schedule()
@@ -391,7 +465,7 @@ func (e *ProcessPoolExecutor) isAlive(ch *child) {
 }
 
 // hasFailed is called when a worker has ended before it was ready.
-func (e *ProcessPoolExecutor) hasFailed(ch *child, err error) {
+func (e *processPool) hasFailed(ch *child, err error) {
 	permanent := new(permanentError)
 	e.intake.mu.Lock()
 	e.intake.initializing--
@@ -410,7 +484,7 @@ func (e *ProcessPoolExecutor) hasFailed(ch *child, err error) {
 }
 
 // died is called when a worker that was ready has ended.
-func (e *ProcessPoolExecutor) died(ch *child, obituary *WorkerDiedError) {
+func (e *processPool) died(ch *child, obituary *WorkerDiedError) {
 	e.salvage(ch.link)
 	e.intake.mu.Lock()
 	if ch.state != retiring {
@@ -433,7 +507,7 @@ func (e *ProcessPoolExecutor) died(ch *child, obituary *WorkerDiedError) {
 
 // salvage completes the items that a worker had ended before it died, and of which no
 // result came.
-func (e *ProcessPoolExecutor) salvage(l *link) {
+func (e *processPool) salvage(l *link) {
 	e.intake.mu.Lock()
 	jobs := slices.Clone(l.child.jobs)
 	e.intake.mu.Unlock()
@@ -449,11 +523,11 @@ func (e *ProcessPoolExecutor) salvage(l *link) {
 }
 
 // left counts a worker that has ended, of which nothing is left.
-func (e *ProcessPoolExecutor) left() {
+func (e *processPool) left() {
 	e.intake.mu.Lock()
 	defer e.intake.mu.Unlock()
 	e.intake.stats.Workers--
-	if e.intake.closed && e.intake.stats.Workers == 0 && e.timer != nil {
+	if e.sup.closed && e.intake.stats.Workers == 0 && e.timer != nil {
 		e.timer.Stop()
 	}
 	if e.intake.closed {
@@ -463,7 +537,7 @@ func (e *ProcessPoolExecutor) left() {
 
 // ended is called with results of a worker. It returns false if the worker
 // cannot mean them.
-func (e *ProcessPoolExecutor) ended(l *link, batch []wire.Result) bool {
+func (e *processPool) ended(l *link, batch []wire.Result) bool {
 	now := time.Now()
 	jobs := make([]*job, 0, len(batch))
 	e.intake.mu.Lock()
@@ -493,22 +567,43 @@ func reportOf(m wire.Result) report {
 	return report{slot: int(m.Slot), serial: m.Serial, from: int(m.From), items: int(m.Items), more: m.More, spent: m.Spent}
 }
 
-// complete keeps what came of a job, or of items of it. Code of the user's, in a type's
-// own unmarshaler, does not run on this goroutine, which reads from a worker. The
-// memory of data is used again when complete has returned.
-func (e *ProcessPoolExecutor) complete(l *link, j *job, m wire.Result, data []byte) {
-	if !j.parcel.fn.about().plain {
-		data = slices.Clone(data)
-		l.giveBack(m.Data)
-		go e.keep(j, m, data)
+// complete keeps what came of a job, or of items of it. This goroutine reads from a
+// worker, so that neither code of the user's, in a type's own unmarshaler, runs here,
+// nor what takes long: the results behind would wait for it. The memory of data is used
+// again when complete has returned.
+func (e *processPool) complete(l *link, j *job, m wire.Result, data []byte) {
+	if about := j.parcel.fn.about(); !about.plain || len(data) >= about.quick {
+		e.completeElsewhere(l, j, m, data)
 		return
 	}
 	e.keep(j, m, data)
 	l.giveBack(m.Data)
 }
 
+// completeElsewhere is complete on another goroutine. Code of the user's, which may
+// take for ever, gets its own copy of the result.
+func (e *processPool) completeElsewhere(l *link, j *job, m wire.Result, data []byte) {
+	isPlain := j.parcel.fn.about().plain
+	if !m.Data.Shared {
+		data = slices.Clone(data) // the memory of frames is used again
+	}
+	done := l.hold(len(data))
+	go func() {
+		if isPlain {
+			e.keep(j, m, data)
+		} else if m.Data.Shared {
+			data = slices.Clone(data)
+		}
+		l.giveBack(m.Data)
+		done()
+		if !isPlain {
+			e.keep(j, m, data)
+		}
+	}()
+}
+
 // keep is complete on any goroutine.
-func (e *ProcessPoolExecutor) keep(j *job, m wire.Result, data []byte) {
+func (e *processPool) keep(j *job, m wire.Result, data []byte) {
 	over := int(m.Items)
 	if !m.More { // of what is behind, nothing will be known: the chunk was to stop
 		over = j.items() - int(m.From) + 1
@@ -521,7 +616,7 @@ func (e *ProcessPoolExecutor) keep(j *job, m wire.Result, data []byte) {
 }
 
 // lose ends a job, and the items of it that are not known with an error.
-func (e *ProcessPoolExecutor) lose(j *job, err error) {
+func (e *processPool) lose(j *job, err error) {
 	n := j.items() - j.known
 	if n > 0 {
 		err = j.body.lose(j.lo+j.known, n, err)
@@ -533,7 +628,7 @@ func (e *ProcessPoolExecutor) lose(j *job, err error) {
 
 // finish says that so many items and jobs of a call are over, and ends it if these were
 // the last.
-func (e *ProcessPoolExecutor) finish(r *request, over int, err error) {
+func (e *processPool) finish(r *request, over int, err error) {
 	c := r.call
 	e.intake.mu.Lock()
 	if r.err == nil {
@@ -568,7 +663,7 @@ func (r *request) forget() {
 
 // withdraw moves a call that has not started to state, and reports whether it
 // did. The worker that it was sent to may be free then.
-func (e *ProcessPoolExecutor) withdraw(c *Call, state uint32) bool {
+func (e *processPool) withdraw(c *Call, state uint32) bool {
 	e.intake.mu.Lock()
 	r, ok := c.body.(*request)
 	if !ok || !e.sup.withdraw(r, state) {
@@ -585,7 +680,7 @@ func (e *ProcessPoolExecutor) withdraw(c *Call, state uint32) bool {
 // interrupt asks a call that runs to stop, and kills its worker if it does not.
 // It returns false if the call does not run any more and has not ended: its worker
 // has died, and it is to be tried again.
-func (e *ProcessPoolExecutor) interrupt(c *Call, reason error) bool {
+func (e *processPool) interrupt(c *Call, reason error) bool {
 	// Not under the lock: reason may be anybody's, and its methods use this pool.
 	cause := string(failure(reason, "").data)
 	_, hasDeadline := c.ctx().Deadline()
@@ -613,7 +708,7 @@ func (e *ProcessPoolExecutor) interrupt(c *Call, reason error) bool {
 
 // ask asks a job to stop. What its worker has not begun is taken back, for endAsked.
 // intake.mu is held.
-func (e *ProcessPoolExecutor) ask(j *job, cause string, isKnown bool) {
+func (e *processPool) ask(j *job, cause string, isKnown bool) {
 	if j.isAsked {
 		return
 	}
@@ -640,7 +735,7 @@ func (e *ProcessPoolExecutor) ask(j *job, cause string, isKnown bool) {
 }
 
 // endAsked ends the parts of chunks that were asked to stop and have not begun.
-func (e *ProcessPoolExecutor) endAsked() {
+func (e *processPool) endAsked() {
 	e.intake.mu.Lock()
 	asked := e.sup.asked
 	e.sup.asked = nil
@@ -665,7 +760,7 @@ func (c *Call) withdrawal() error {
 
 // endBehind ends what is made of a chunk behind an item that has failed, by other
 // workers than the one that made that.
-func (e *ProcessPoolExecutor) endBehind(c *Call, item int) {
+func (e *processPool) endBehind(c *Call, item int) {
 	cause := string(failure(ErrCancelled, "").data)
 	e.intake.mu.Lock()
 	r, ok := c.body.(*request)
@@ -692,7 +787,7 @@ func (r *request) stopGraces() {
 }
 
 // endHanging ends the worker of a call that did not return in time.
-func (e *ProcessPoolExecutor) endHanging(j *job, l *link, reason error) {
+func (e *processPool) endHanging(j *job, l *link, reason error) {
 	e.intake.mu.Lock()
 	isDoomed := e.sup.doom(j)
 	mail := e.schedule()
@@ -704,7 +799,7 @@ func (e *ProcessPoolExecutor) endHanging(j *job, l *link, reason error) {
 }
 
 // isRunning reports whether a worker has started a call that is pending.
-func (e *ProcessPoolExecutor) isRunning(c *Call) bool {
+func (e *processPool) isRunning(c *Call) bool {
 	e.intake.mu.Lock()
 	defer e.intake.mu.Unlock()
 	r, ok := c.body.(*request)
@@ -723,7 +818,7 @@ func (j *job) hasStarted() bool {
 }
 
 // watchMemory ends workers that are over the MemoryLimit.
-func (e *ProcessPoolExecutor) watchMemory() {
+func (e *processPool) watchMemory() {
 	const interval = 50 * time.Millisecond
 	for {
 		e.intake.mu.Lock()
@@ -743,7 +838,7 @@ func (e *ProcessPoolExecutor) watchMemory() {
 
 // empty ends all calls that have not started, and the parts of others that have not:
 // those with err.
-func (e *ProcessPoolExecutor) empty(end func(*Call), err error) {
+func (e *processPool) empty(end func(*Call), err error) {
 	e.intake.mu.Lock()
 	if e.sup == nil {
 		e.intake.mu.Unlock()
@@ -775,6 +870,13 @@ func (e *ProcessPoolExecutor) empty(end func(*Call), err error) {
 
 // Stats counts the calls so far.
 func (e *ProcessPoolExecutor) Stats() Stats {
+	if p := e.pool.Load(); p != nil {
+		return p.snapshot()
+	}
+	return Stats{}
+}
+
+func (e *processPool) snapshot() Stats {
 	e.intake.mu.Lock()
 	defer e.intake.mu.Unlock()
 	s := e.intake.stats
@@ -812,16 +914,16 @@ func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext("Shutdown")
 	}
+	defer runtime.KeepAlive(e)
+	return e.inside().shutdown(ctx)
+}
+
+func (e *processPool) shutdown(ctx context.Context) error {
 	e.intake.mu.Lock()
 	e.intake.closed = true
 	blocked := e.room.clear()
-	var m mail
-	if e.sup != nil {
-		e.sup.closed = true
-		m = e.schedule()
-	}
 	e.intake.mu.Unlock()
-	m.flush()
+	e.takeNoMore()
 	e.intake.turnAway(blocked)
 	err := e.intake.shutdown(ctx, func() {
 		e.tryNoMore()
@@ -835,7 +937,7 @@ func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
 }
 
 // tryNoMore lets no call be tried again whose worker dies.
-func (e *ProcessPoolExecutor) tryNoMore() {
+func (e *processPool) tryNoMore() {
 	e.intake.mu.Lock()
 	if e.sup != nil {
 		e.sup.retries = 0
@@ -844,7 +946,7 @@ func (e *ProcessPoolExecutor) tryNoMore() {
 }
 
 // endAll ends what runs.
-func (e *ProcessPoolExecutor) endAll(reason error) {
+func (e *processPool) endAll(reason error) {
 	e.intake.mu.Lock()
 	var running []*Call
 	var early []*link

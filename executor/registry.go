@@ -154,6 +154,7 @@ type about struct {
 	source string // where the function stands
 	plain  bool   // no code of the user's encodes or decodes
 	size   int    // of each encoded argument, 0 if they differ
+	quick  int    // a result of fewer bytes takes little to decode, if plain
 }
 
 // registered is a function with its types.
@@ -185,7 +186,7 @@ func register[In, Out any](doing, name string, fn Func[In, Out]) {
 	if err != nil {
 		panic(fmt.Sprintf("executor: %s: %v", doing, err))
 	}
-	r.about_ = about{name: name, types: r.in.Describe() + " -> " + r.out.Describe(), source: source(fn), plain: r.in.Plain() && r.out.Plain(), size: r.in.Size()}
+	r.about_ = about{name: name, types: r.in.Describe() + " -> " + r.out.Describe(), source: source(fn), plain: r.in.Plain() && r.out.Plain(), quick: quickResult(r.out), size: r.in.Size()}
 	registry.add(doing, pc(fn), r)
 }
 

@@ -542,7 +542,8 @@ func (s *supervisor) laden() *child {
 	return most
 }
 
-// recruit starts workers for what waits.
+// recruit starts workers for what waits. While others end, there is one more than
+// max at most.
 func (s *supervisor) recruit(now time.Time) {
 	if now.Before(s.notUntil) {
 		return
@@ -556,7 +557,7 @@ func (s *supervisor) recruit(now time.Time) {
 			wanted++ // which would share it
 		}
 	}
-	for n := s.size(); coming < min(wanted, s.starters) && n < s.max; coming, n = coming+1, n+1 {
+	for n := s.size(); coming < min(wanted, s.starters) && n < s.max && len(s.children) <= s.max; coming, n = coming+1, n+1 {
 		ch := &child{heard: now}
 		s.children = append(s.children, ch)
 		s.order(startChild, ch, nil)

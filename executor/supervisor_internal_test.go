@@ -350,6 +350,9 @@ func (w *procWorld) check() {
 	if n := w.sup.size(); n > w.sup.max {
 		w.t.Fatalf("%d workers, MaxWorkers is %d", n, w.sup.max)
 	}
+	if n := len(w.workers); n > w.sup.max+1 {
+		w.t.Fatalf("%d workers with those that end, MaxWorkers is %d", n, w.sup.max)
+	}
 	for _, c := range w.calls {
 		for i, item := range c.items {
 			switch {

@@ -31,11 +31,12 @@ type Options struct {
 type Process struct {
 	PID            int
 	Calls          *os.File // to the worker, which goes when it is closed
-	Results        *os.File // from the worker, which alone has the other end
-	Stdout, Stderr *os.File // from the worker, and from whom it has started
+	Results        *Pipe    // from the worker, which alone has the other end
+	Stdout, Stderr *Pipe    // from the worker, and from those that it has started
 	Shared         *Shared  // nil if the system has none
 
 	process *os.Process
+	leash   *leash
 	exit    *os.File   // can be read when it has ended; nil if the system has no such thing
 	mu      sync.Mutex // held to signal and to reap, so that no signal goes to another process with the same number
 	reaped  bool
@@ -119,6 +120,7 @@ type starting struct {
 	callsIn, callsOut, resultsIn, resultsOut, stdoutIn, stdoutOut, stderrIn, stderrOut *os.File
 	null                                                                               *os.File
 	shared                                                                             *Shared
+	leash                                                                              *leash
 	pidfd                                                                              int // of the process, on Linux
 }
 
@@ -134,13 +136,17 @@ func (s *starting) start(o Options) (p *Process, err error) {
 	enlarge(s.callsOut)
 	enlarge(s.resultsIn)
 	s.shared = newShared()
+	if s.leash, err = newLeash(); err != nil {
+		return nil, err
+	}
 	process, err := s.spawn(o)
 	if err != nil {
 		return nil, err
 	}
+	s.leash.tie(process.Pid)
 	return &Process{
-		PID: process.Pid, Calls: s.callsOut, Results: s.resultsIn, Stdout: s.stdoutIn, Stderr: s.stderrIn,
-		Shared: s.shared, process: process, exit: exitFile(s.pidfd),
+		PID: process.Pid, Calls: s.callsOut, Results: &Pipe{file: s.resultsIn}, Stdout: &Pipe{file: s.stdoutIn}, Stderr: &Pipe{file: s.stderrIn},
+		Shared: s.shared, process: process, leash: s.leash, exit: exitFile(s.pidfd),
 	}, nil
 }
 
@@ -150,6 +156,7 @@ func (s *starting) closeChildEnds() {
 
 func (s *starting) closeParentEnds() {
 	closeAll(s.callsOut, s.resultsIn, s.stdoutIn, s.stderrIn)
+	s.leash.close()
 	if s.shared != nil {
 		s.shared.Close()
 	}
@@ -208,9 +215,17 @@ func (p *Process) Wait() Status {
 	return Status{Known: true, Code: state.ExitCode(), Signal: signalOf(state)}
 }
 
+// EndPipes lets reading end where the worker, which has ended, stopped writing,
+// and reports whether the system can do that. Else reading ends when all have
+// closed their ends, which a program that the worker has started may have too.
+func (p *Process) EndPipes() bool {
+	return errors.Join(p.Results.end(), p.Stdout.end(), p.Stderr.end()) == nil
+}
+
 // Close gives back the pipes and the memory.
 func (p *Process) Close() {
-	closeAll(p.Calls, p.Results, p.Stdout, p.Stderr)
+	closeAll(p.Calls, p.Results.file, p.Stdout.file, p.Stderr.file)
+	p.leash.close()
 	if p.Shared != nil {
 		p.Shared.Close()
 	}

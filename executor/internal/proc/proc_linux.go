@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -36,10 +35,10 @@ func enlarge(f *os.File) {
 	}
 }
 
-// EndPipes returns when the process has ended and all that it has written to its
-// pipes was read. Where others have the worker's ends too, which a program that it
-// has started may, it sees that reading ends.
-func (p *Process) EndPipes() {
+// Watch returns when the process has ended. It ends what is left of its group, and
+// lets reading end though others have the worker's ends of the pipes, which a
+// program that it has started may.
+func (p *Process) Watch() {
 	if p.exit == nil { // an old kernel: reading ends when all have closed their ends
 		return
 	}
@@ -51,30 +50,12 @@ func (p *Process) EndPipes() {
 	if err != nil {
 		return
 	}
-	_ = p.Kill() // who is left of its group
-	for _, f := range []*os.File{p.Results, p.Stdout, p.Stderr} {
-		awaitRead(f)
-		_ = f.SetReadDeadline(time.Now())
-	}
+	_ = p.Kill() // whatever is left of its group
+	p.EndPipes()
 }
 
-// awaitRead waits until all that is in a pipe was read, or nobody reads.
-func awaitRead(f *os.File) {
-	const step, most = time.Millisecond, 200
-	for before, idle := 0, 0; idle < most; idle++ {
-		n := pending(f)
-		if n == 0 {
-			return
-		}
-		if n != before {
-			before, idle = n, 0
-		}
-		time.Sleep(step)
-	}
-}
-
-// pending returns how many bytes of a pipe were not read.
-func pending(f *os.File) (n int) {
+// unread returns how many bytes of a pipe were not read.
+func unread(f *os.File) (n int) {
 	if c, err := f.SyscallConn(); err == nil {
 		_ = c.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
 	}

@@ -27,8 +27,15 @@ var Build = sync.OnceValue(func() string {
 
 func enlarge(*os.File) {}
 
-// EndPipes leaves it to the reader of a pipe to find its end.
-func (p *Process) EndPipes() {}
+// Watch leaves it to the reader of a pipe to find its end.
+func (p *Process) Watch() {}
+
+// leash is only where the system can signal a group when this process ends.
+type leash struct{}
+
+func newLeash() (*leash, error) { return nil, nil }
+func (*leash) tie(int)          {}
+func (*leash) close()           {}
 
 func newShared() *Shared              { return nil }
 func inheritShared() (*Shared, error) { return nil, nil }

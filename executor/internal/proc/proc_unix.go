@@ -3,6 +3,7 @@
 package proc
 
 import (
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -18,7 +19,7 @@ const (
 
 // In a worker, no program that an init function starts gets these: it would keep
 // the pipes open when the worker has gone. Packages that are initialized before
-// this one come too early; see EndPipes.
+// this one come too early; see Watch.
 func init() {
 	if _, ok := os.LookupEnv(marker); ok {
 		for _, fd := range []int{callsFD, resultsFD, sharedFD} {
@@ -57,6 +58,25 @@ func (p *Process) TryWrite(b []byte) (n int) {
 		return true
 	})
 	return max(n, 0)
+}
+
+// readNow reads what is there, though the deadline of the file has passed.
+func readNow(f *os.File, b []byte) (n int, err error) {
+	c, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if failed := c.Control(func(fd uintptr) {
+		for n, err = syscall.Read(int(fd), b); err == syscall.EINTR; {
+			n, err = syscall.Read(int(fd), b)
+		}
+	}); failed != nil {
+		return 0, failed
+	}
+	if n <= 0 && err == nil || err == syscall.EAGAIN {
+		err = io.EOF
+	}
+	return max(n, 0), err
 }
 
 func (l *Link) inherit(string) error {

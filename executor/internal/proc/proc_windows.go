@@ -3,6 +3,7 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -47,6 +48,10 @@ func (l *Link) inherit(handles string) error {
 	l.Results = os.NewFile(results, "results "+strconv.Itoa(int(results)))
 	return nil
 }
+
+// A pipe has no deadlines here, so that nobody asks these two.
+func unread(*os.File) int                   { return 0 }
+func readNow(*os.File, []byte) (int, error) { return 0, io.EOF }
 
 // TryWrite leaves it all to Write, which may wait.
 func (p *Process) TryWrite([]byte) int { return 0 }
