@@ -298,7 +298,7 @@ func TestPoolsLeaveNothing(t *testing.T) {
 	}
 	runtime.GC()
 	before := lookForTraces(t)
-	n := max(stressSize(30, 300, 1000), len(poolLives))
+	n := sized(len(poolLives), 300)
 	for i := range n {
 		live(i)
 	}

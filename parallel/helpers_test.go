@@ -124,7 +124,7 @@ func counting[Out any](n int, fn executor.Func[int, Out]) (iter.Seq[parallel.Cal
 }
 
 // endless is the most calls that a test pulls from a source without an end.
-const endless = 1 << 40
+const endless = 1 << 30
 
 // upTo returns 0 to n-1.
 func upTo(n int) []int { return tens(n, 1) }

@@ -343,8 +343,8 @@ type (
 
 // What is long and holds nothing needs no memory, whatever a type or a value says.
 func TestLengthOfNothingTakesNoMemory(t *testing.T) {
-	if c, err := codec.For[[1 << 40]struct{}](); err == nil {
-		if b, err := c.Append(nil, [1 << 40]struct{}{}); err == nil && len(b) > 1000 {
+	if c, err := codec.For[[1 << 30]struct{}](); err == nil {
+		if b, err := c.Append(nil, [1 << 30]struct{}{}); err == nil && len(b) > 1000 {
 			t.Errorf("an array of nothing has %d bytes", len(b))
 		}
 	}
@@ -356,8 +356,8 @@ func TestLengthOfNothingTakesNoMemory(t *testing.T) {
 		B []struct{}
 	}{nil, make([]struct{}, 1000)})
 	if c, err := codec.For[[]struct{}](); err == nil {
-		if b, err := c.Append(nil, make([]struct{}, 1<<40)); err == nil {
-			t.Errorf("a slice of 2^40 of nothing has %d bytes; want an error", len(b))
+		if b, err := c.Append(nil, make([]struct{}, 1<<30)); err == nil {
+			t.Errorf("a slice of 2^30 of nothing has %d bytes; want an error", len(b))
 		}
 	}
 }

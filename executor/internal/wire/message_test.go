@@ -241,7 +241,7 @@ func TestChunksArriveAsTheyWereSent(t *testing.T) {
 		}
 
 		// Another number of items is an error, after those that are there.
-		for _, n := range []int{len(want) - 1, len(want) + 1, math.MaxUint32} {
+		for _, n := range []int{len(want) - 1, len(want) + 1, math.MaxInt} {
 			if n < 0 {
 				continue
 			}
@@ -331,10 +331,10 @@ func TestChunkTakesNoMemory(t *testing.T) {
 		t.Errorf("%v allocations for a chunk of 3; want at most 3", allocs)
 	}
 	seen := 0
-	for range wire.Items(data, math.MaxUint32, 0) {
+	for range wire.Items(data, math.MaxInt, 0) {
 		seen++
 	}
 	if seen != 4 {
-		t.Errorf("%d items and errors of %d that are claimed; want the 3 that are there, and an error", seen, uint32(math.MaxUint32))
+		t.Errorf("%d items and errors of %d that are claimed; want the 3 that are there, and an error", seen, math.MaxInt)
 	}
 }
