@@ -459,7 +459,7 @@ func TestMemoryLimitIsToldToTheRuntime(t *testing.T) {
 		}
 	}
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
-	if a, own := mustTell(t, do(ex, deed{Verb: "memory limit"})), debug.SetMemoryLimit(-1); int64(a.N) != own {
+	if a, own := mustTell(t, do(ex, deed{Verb: "memory limit"})), debug.SetMemoryLimit(-1); a.N != int(own) {
 		t.Errorf("no MemoryLimit: the worker's GOMEMLIMIT is %d; want %d, that of its parent", a.N, own)
 	}
 }

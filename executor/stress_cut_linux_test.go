@@ -256,10 +256,12 @@ func TestResultCutAtEveryByte(t *testing.T) {
 		list[i].File = file
 	}
 	n += tryCuts(ctx, t, ex, cutTexts, list, func(v []string) bool { return v == nil }, func(v []string) bool { return slices.Equal(v, texts) })
-	// The frame that says where in the shared memory a result is has few bytes.
-	list = slices.DeleteFunc(list, func(c cut) bool { return c.At > 16 || !c.FromEnd && c.At > 14 })
-	whole := cutBytesWhole()
-	n += tryCuts(ctx, t, ex, cutBytes, list, func(v []byte) bool { return v == nil }, func(v []byte) bool { return bytes.Equal(v, whole) })
+	if strconv.IntSize == 64 { // else all results are in frames
+		// The frame that says where in the shared memory a result is has few bytes.
+		list = slices.DeleteFunc(list, func(c cut) bool { return c.At > 16 || !c.FromEnd && c.At > 14 })
+		whole := cutBytesWhole()
+		n += tryCuts(ctx, t, ex, cutBytes, list, func(v []byte) bool { return v == nil }, func(v []byte) bool { return bytes.Equal(v, whole) })
+	}
 	t.Logf("a result of 16 MiB, cut %d times: each one a WorkerDiedError, or the whole result if that was written; %.1f s", n, time.Since(begin).Seconds())
 }
 
