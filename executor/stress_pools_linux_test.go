@@ -303,7 +303,7 @@ func TestPoolsLeaveNothing(t *testing.T) {
 		live(i)
 	}
 	var after poolTraces
-	if !comesTrue(20*time.Second, func() bool {
+	if !comesTrue(stressPatience, func() bool {
 		runtime.GC()
 		after = lookForTraces(t)
 		return after.grownFrom(before) == ""
