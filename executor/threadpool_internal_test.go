@@ -36,8 +36,9 @@ func TestAWorkerThatHasSoughtSummonsOneForTheNextCall(t *testing.T) {
 }
 
 // A call that Cancel has cancelled never starts. One goroutine starts calls and another
-// cancels the same ones at the same moment, give or take some nanoseconds, so that
-// each meets the other between any two of its steps.
+// cancels the same ones at the same moment, give or take 200 nanoseconds, so that each
+// meets the other between any two of its steps: where either looks at the state and
+// changes it in two, one round of 20 to 200 goes wrong.
 func TestACallIsEitherStartedOrCancelled(t *testing.T) {
 	var pool intake
 	for name, r := range map[string]*route{
@@ -59,12 +60,12 @@ func TestACallIsEitherStartedOrCancelled(t *testing.T) {
 			go func() {
 				defer close(over)
 				for i := range calls {
-					meet(&starter, &canceller, i, i%17)
+					meet(&starter, &canceller, i, i%400)
 					started[i] = calls[i].start()
 				}
 			}()
 			for i := range calls {
-				meet(&canceller, &starter, i, i/17%17)
+				meet(&canceller, &starter, i, 200)
 				cancelled[i] = calls[i].withdraw(expired)
 			}
 			<-over
