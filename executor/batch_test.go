@@ -141,3 +141,151 @@ func init() {
 		return nil
 	}
 }
+
+// Each call that starts makes room for one submitter, also where many wait.
+func TestEachCallThatStartsLetsOneSubmitterGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 20
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1, QueueLimit: limit}
+		defer ex.Close()
+		begin := time.Now()
+		for i := range 3 * limit {
+			executor.Submit(t.Context(), ex, func(context.Context, int) (int, error) { time.Sleep(time.Second); return 0, nil }, i)
+			if got, want := time.Since(begin), time.Duration(max(0, i-limit))*time.Second; got != want {
+				t.Fatalf("Submit of call %d returned after %v; want %v, when call %d starts", i, got, want, i-limit)
+			}
+		}
+	})
+}
+
+// What has come when ctx ends goes before what ctx has cancelled, though that came first.
+func TestUnorderedResultsGoBeforeWhatCtxHasCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+		defer ex.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		fn := func(ctx context.Context, i int) (int, error) {
+			if i == 1 {
+				<-ctx.Done()
+				time.Sleep(time.Second)
+			}
+			return i, nil
+		}
+		var got []int
+		var errs []error
+		in, _ := upTo(8)
+		for v, err := range executor.Map(ctx, ex, fn, in, executor.Unordered(), executor.Buffer(4)) {
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			if got = append(got, v); v == 0 {
+				synctest.Wait() // 1 runs, the others wait
+				cancel()
+				time.Sleep(time.Minute)
+			}
+		}
+		if !slices.Equal(got, []int{0, 1}) || len(errs) != 1 {
+			t.Errorf("Map yielded %v and the errors %v; want 0, 1 and one error", got, errs)
+		}
+	})
+}
+
+// lateCtx is a ctx that has ended, and says so from the second look on: it ended while
+// somebody looked.
+type lateCtx struct {
+	context.Context
+	looks int
+}
+
+func (c *lateCtx) Err() error {
+	if c.looks++; c.looks == 1 {
+		return nil
+	}
+	return c.Context.Err()
+}
+
+// A call that comes into the queue when its ctx has just ended, with the calls before
+// it, is cancelled like those.
+func TestACallThatComesJustAfterTheEndOfItsCtxIsCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+		defer ex.Close()
+		g := newGate()
+		defer g.open()
+		executor.Submit(context.Background(), ex, g.pass, 0)
+		ctx, cancel := context.WithCancel(context.Background())
+		before := executor.Submit(ctx, ex, double, 1)
+		cancel()
+		synctest.Wait()
+		late := executor.Submit(&lateCtx{Context: ctx}, ex, double, 2)
+		synctest.Wait()
+		if before.State() != executor.Cancelled || late.State() != executor.Cancelled {
+			t.Errorf("the call before is %v, the late one %v; want both cancelled while the worker is busy", before, late)
+		}
+	})
+}
+
+// Calls that want their places back have them in the order in which they asked, before
+// all that are queued, also before those that have left the queue together.
+func TestPlacesComeBackInOrderAndBeforeWhatIsQueued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+		defer ex.Close()
+		begin := time.Now()
+		var back []time.Duration // when each was, by the order in which they came
+		var order []int
+		waits := func(ctx context.Context, i int) (int, error) {
+			p := executor.NewPromise[int]()
+			time.AfterFunc(time.Duration(i)*100*time.Millisecond+time.Second/2, func() { _ = p.Resolve(0) })
+			_, err := p.Future().Result(ctx)
+			back, order = append(back, time.Since(begin)), append(order, i)
+			time.Sleep(time.Second)
+			return 0, err
+		}
+		for i := range 3 {
+			executor.Submit(t.Context(), ex, waits, i)
+		}
+		for range 40 {
+			executor.Submit(t.Context(), ex, func(context.Context, int) (int, error) { time.Sleep(time.Second); return 0, nil }, 0)
+		}
+		if err := ex.Close(); err != nil {
+			t.Error(err)
+		}
+		if want := []time.Duration{1e9, 2e9, 3e9}; !slices.Equal(order, []int{0, 1, 2}) || !slices.Equal(back, want) {
+			t.Errorf("calls that had lent their places came back in the order %v, after %v; want 0, 1, 2 after %v", order, back, want)
+		}
+	})
+}
+
+// An executor that rests holds no ctx of calls that have ended, wherever they waited.
+func TestARestingExecutorHoldsNoCtx(t *testing.T) {
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+	defer ex.Close()
+	for _, n := range []int{1, 5, 40} {
+		if !collected(submitUnder(t, ex, n)) {
+			t.Errorf("the ctx of %d calls that have ended is held", n)
+		}
+	}
+}
+
+//go:noinline
+func submitUnder(t *testing.T, ex *executor.ThreadPoolExecutor, n int) weak.Pointer[big] {
+	value := new(big)
+	ctx := context.WithValue(context.Background(), value, value)
+	g := newGate()
+	var fs []*executor.Future[int]
+	for i := range n {
+		fs = append(fs, executor.Submit(ctx, ex, g.pass, i))
+	}
+	g.open()
+	for _, f := range fs {
+		for begin := time.Now(); f.State() != executor.Finished; time.Sleep(time.Millisecond) { // a waiter would make it end by another way
+			if time.Since(begin) > longEnough {
+				t.Fatal("the calls do not end")
+			}
+		}
+	}
+	return weak.Make(value)
+}
