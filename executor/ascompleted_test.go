@@ -56,7 +56,7 @@ func TestAsCompletedYieldsEachWhenItFinishes(t *testing.T) {
 		const s = time.Second
 		for i, f := range executor.AsCompleted(t.Context(),
 			nap{3 * s, false}.call(t.Context(), ex), nap{1 * s, false}.call(t.Context(), ex), nap{2 * s, false}.call(t.Context(), ex)) {
-			if n, err := f.Result(ended()); time.Since(start) != time.Duration(n) || err != nil {
+			if n, err := f.Result(ended()); time.Since(start) != time.Duration(n)*time.Millisecond || err != nil {
 				t.Errorf("future %d came after %v with %v, %v; want it when it has ended", i, time.Since(start), n, err)
 			}
 		}

@@ -347,7 +347,7 @@ func TestTheEndOfAWaitIsNotTheEndOfTheCall(t *testing.T) {
 		if got := f.State(); got != executor.Running {
 			t.Errorf("State after the wait = %v; want running", got)
 		}
-		if got, want := <-second, (outcome{value: int(time.Hour)}); got != want {
+		if got, want := <-second, (outcome{value: int(time.Hour.Milliseconds())}); got != want {
 			t.Errorf("the second reader got %v; want %v", got, want)
 		}
 	})

@@ -3,11 +3,21 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"testing/synctest"
 
 	"github.com/gofutures/futures/executor"
 )
+
+// sized returns small, or long where FUTURES_LONG is set, as it is in .ci/run:
+// what takes long is made in whole there, and in small in every go test.
+func sized(small, long int) int {
+	if os.Getenv("FUTURES_LONG") != "" {
+		return long
+	}
+	return small
+}
 
 // nilCtx is silly input.
 var nilCtx context.Context

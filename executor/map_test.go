@@ -33,7 +33,7 @@ func upTo(n int) (iter.Seq[int], *atomic.Int64) {
 }
 
 // endless is the most items that a test pulls from a source without an end.
-const endless = 1 << 40
+const endless = 1 << 30
 
 // itemError is the error of an item that fails, by any means.
 type itemError int

@@ -340,7 +340,8 @@ func TestKillsFailOneCallEach(t *testing.T) {
 	log := inDir(t, "log")
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
 	var fs []*executor.Future[told]
-	const calls, kills = 600, 6
+	kills := sized(2, 6)
+	calls := 100 * kills
 	for i := range calls {
 		fs = append(fs, do(ex, deed{Verb: "busy", Log: log, ID: i, N: int(time.Millisecond)}))
 	}
@@ -652,6 +653,7 @@ func startedThen(t *testing.T, ex executor.Executor, d deed, byDeadline bool) *e
 // has ended and KillGrace is over. The error says which, and where the call was
 // stuck. Others are left alone.
 func TestKillGraceEndsACallThatDoesNotReturn(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	for _, tt := range []struct {
 		verb       string
 		byDeadline bool
@@ -872,8 +874,8 @@ func TestDeathWhileTheResultIsWritten(t *testing.T) {
 		for i := range block {
 			block[i] = byte(i * 7 / 3)
 		}
-		died := 0
-		for range 15 {
+		died, rounds := 0, sized(5, 15)
+		for range rounds {
 			pid := mustTell(t, do(ex, deed{Verb: "tell"})).PID
 			begin := time.Now()
 			if _, err := resultOf(t, executor.Submit(t.Context(), ex, echoBlock, block)); err != nil {
@@ -897,7 +899,7 @@ func TestDeathWhileTheResultIsWritten(t *testing.T) {
 				t.Errorf("%d bytes: the value is another than was sent, though there is no error", size)
 			}
 		}
-		t.Logf("%d bytes: %d of 15 died", size, died)
+		t.Logf("%d bytes: %d of %d died", size, died, rounds)
 	}
 }
 
@@ -928,7 +930,7 @@ func TestWorkersThatKillEachOther(t *testing.T) {
 			ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: workers})
 			dir := t.TempDir()
 			var fs []*executor.Future[told]
-			for range 40 {
+			for range sized(15, 40) {
 				fs = append(fs, do(ex, deed{Verb: "duel", Path: dir}))
 			}
 			for i, f := range fs {

@@ -358,6 +358,7 @@ func TestInitializerRunsInEachWorker(t *testing.T) {
 // INIT-02, D22, PROC-10: an Initializer that does not work, whatever it does,
 // is tried five times. Then all calls fail with its error, later ones at once.
 func TestInitializerThatNeverWorksBreaksThePool(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	for _, tt := range []struct {
 		name string
 		init func(context.Context) error
@@ -458,7 +459,7 @@ func TestMemoryLimitIsToldToTheRuntime(t *testing.T) {
 		}
 	}
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
-	if a, own := mustTell(t, do(ex, deed{Verb: "memory limit"})), debug.SetMemoryLimit(-1); int64(a.N) != own {
+	if a, own := mustTell(t, do(ex, deed{Verb: "memory limit"})), debug.SetMemoryLimit(-1); a.N != int(own) {
 		t.Errorf("no MemoryLimit: the worker's GOMEMLIMIT is %d; want %d, that of its parent", a.N, own)
 	}
 }
@@ -630,6 +631,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // D16: a writer that fails or panics gets no more, one that is stuck gets it
 // late, and no call notices.
 func TestBadWriterDisturbsNoCall(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	release := make(chan struct{})
 	for name, w := range map[string]writerFunc{
 		"fails":  func([]byte) (int, error) { return 0, errors.New("disk full") },
@@ -659,6 +661,7 @@ func TestBadWriterDisturbsNoCall(t *testing.T) {
 
 // All that was printed is written, though the writer takes its time.
 func TestSlowWriterGetsAll(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	n := 0
 	slow := writerFunc(func(p []byte) (int, error) {
 		time.Sleep(20 * time.Millisecond)

@@ -230,7 +230,7 @@ func TestShutdownEndsWorkersWhoseCallsDoNotReturn(t *testing.T) {
 	log := inDir(t, "log")
 	var fs []*executor.Future[told]
 	for i, verb := range []string{"hold", "busy"} {
-		fs = append(fs, executor.Submit(t.Context(), ex, doDeed, deed{Verb: verb, Log: log, ID: i, Path: log + ".never", N: int(time.Hour)}))
+		fs = append(fs, executor.Submit(t.Context(), ex, doDeed, deed{Verb: verb, Log: log, ID: i, Path: log + ".never", N: -1}))
 	}
 	for i := range fs {
 		awaitStart(t, log, i)

@@ -740,7 +740,8 @@ func TestShutdownEndsWhatIsLeftOfAMapSlice(t *testing.T) {
 // SHUT-19, D8, FEATURES 9.1, 6: no order of Submit and Close loses a call or
 // panics.
 func TestSubmitRacingWithClose(t *testing.T) {
-	const rounds, submitters, most = 200, 8, 200
+	const submitters, most = 8, 200
+	rounds := sized(30, 200)
 	open := map[string]func() opened{
 		"ThreadPoolExecutor": func() opened { return &executor.ThreadPoolExecutor{MaxWorkers: 2} },
 		"limited queue":      func() opened { return &executor.ThreadPoolExecutor{MaxWorkers: 2, QueueLimit: 1} },

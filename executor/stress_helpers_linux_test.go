@@ -14,27 +14,10 @@ import (
 	"time"
 )
 
-// The stress tests have three sizes: a small one for every go test, one for
-// .ci/run, and one for a long run by hand:
+// A run of a stress test that failed is made again with the seed that it told:
 //
-//	go test ./executor -run Storm -v -storm
-//	go test ./executor -run Storm -v -long -stress.seed 7
-var (
-	stressStorm = flag.Bool("storm", false, "run the stress tests in the size of .ci/run")
-	stressLong  = flag.Bool("long", false, "run the stress tests in their largest size")
-	stressSeed  = flag.Uint64("stress.seed", 0, "the `seed` of the random choices of the stress tests; 0: a new one")
-)
-
-// stressSize returns the one of three sizes that the flags ask for.
-func stressSize(small, storm, long int) int {
-	switch {
-	case *stressLong:
-		return long
-	case *stressStorm:
-		return storm
-	}
-	return small
-}
+//	FUTURES_LONG=1 go test ./executor -run Storm -v -stress.seed 7
+var stressSeed = flag.Uint64("stress.seed", 0, "the `seed` of the random choices of the stress tests; 0: a new one")
 
 // stressRand returns a source of random choices, and tells its seed.
 func stressRand(t *testing.T) (r *rand.Rand, seed uint64) {

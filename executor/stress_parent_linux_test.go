@@ -106,11 +106,8 @@ func TestParentKilledLeavesNobody(t *testing.T) {
 	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 	r, _ := stressRand(t)
 
-	rounds := stressSize(5, 50, 150)
-	limit := 10 * time.Second // where other tests may run beside
-	if *stressStorm || *stressLong {
-		limit = time.Second
-	}
+	rounds := sized(5, 50)
+	limit := time.Duration(sized(int(stressPatience/time.Second), 1)) * time.Second // the long form runs alone
 	var slowest time.Duration
 	var had, most, stopped int
 	for i := range rounds {

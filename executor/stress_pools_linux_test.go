@@ -298,12 +298,12 @@ func TestPoolsLeaveNothing(t *testing.T) {
 	}
 	runtime.GC()
 	before := lookForTraces(t)
-	n := max(stressSize(30, 300, 1000), len(poolLives))
+	n := sized(len(poolLives), 300)
 	for i := range n {
 		live(i)
 	}
 	var after poolTraces
-	if !comesTrue(20*time.Second, func() bool {
+	if !comesTrue(stressPatience, func() bool {
 		runtime.GC()
 		after = lookForTraces(t)
 		return after.grownFrom(before) == ""

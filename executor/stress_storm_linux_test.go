@@ -196,8 +196,8 @@ type stormRun struct {
 // failed because of the death of a worker that did not run it.
 func TestStormOfKills(t *testing.T) {
 	for _, s := range []*stormRun{
-		{calls: stressSize(3_000, 30_000, 100_000), kills: stressSize(30, 300, 1_000)},
-		{calls: stressSize(1_000, 6_000, 20_000), kills: stressSize(10, 60, 200), retries: true},
+		{calls: sized(2_000, 100_000), kills: sized(20, 1_000)},
+		{calls: sized(1_000, 20_000), kills: sized(10, 200), retries: true},
 	} {
 		name := "AtMostOnce"
 		if s.retries {

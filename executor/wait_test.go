@@ -31,7 +31,7 @@ func (n nap) call(ctx context.Context, ex executor.Executor) *executor.Future[in
 		if n.fails {
 			return 0, errBoom
 		}
-		return int(n.Duration), nil
+		return int(n.Milliseconds()), nil
 	}, n)
 }
 
@@ -217,7 +217,7 @@ func TestWaitWithATimeoutCancelsNothing(t *testing.T) {
 			t.Errorf("Wait = %v; want ErrPending and DeadlineExceeded", err)
 		}
 		checkWait(t, done, pending, []*executor.Future[int]{fs[0], fs[2], fs[3]}, fs[1:2])
-		if got, err := fs[1].Result(t.Context()); got != int(time.Second) || err != nil {
+		if got, err := fs[1].Result(t.Context()); got != 1000 || err != nil {
 			t.Errorf("Result of the pending one = %v, %v; want 1s, nil", got, err)
 		}
 	})
@@ -435,7 +435,7 @@ func TestGatherReturnsResultsInOrderOrTheLowestError(t *testing.T) {
 		const s = time.Second
 		got, err := executor.Gather(t.Context(),
 			nap{3 * s, false}.call(t.Context(), ex), nap{1 * s, false}.call(t.Context(), ex), nap{2 * s, false}.call(t.Context(), ex))
-		if want := []int{int(3 * s), int(1 * s), int(2 * s)}; !slices.Equal(got, want) || err != nil {
+		if want := []int{3000, 1000, 2000}; !slices.Equal(got, want) || err != nil {
 			t.Errorf("Gather = %v, %v; want %v, nil", got, err, want)
 		}
 
@@ -451,8 +451,8 @@ func TestGatherReturnsResultsInOrderOrTheLowestError(t *testing.T) {
 		if _, err := executor.Gather(ended(), goesOn); !errors.Is(err, executor.ErrPending) || !errors.Is(err, context.Canceled) {
 			t.Errorf("Gather = %v; want ErrPending and the error of ctx", err)
 		}
-		if got, err := goesOn.Result(t.Context()); got != int(5*s) || err != nil {
-			t.Errorf("Result of the one that goes on = %v, %v; want 5s, nil: Gather cancels nothing", got, err)
+		if got, err := goesOn.Result(t.Context()); got != 5000 || err != nil {
+			t.Errorf("Result of the one that goes on = %v, %v; want 5000, nil: Gather cancels nothing", got, err)
 		}
 		if got, err := executor.Gather[int](ended()); len(got) != 0 || err != nil {
 			t.Errorf("Gather of nothing = %v, %v; want empty, nil", got, err)

@@ -101,7 +101,11 @@ func TestADamagedEntryIsComputedAgainAndReportedOnce(t *testing.T) {
 			t.Fatalf("%s: Damaged is %d; want %d", how, s.Damaged, damaged)
 		}
 	}
-	for i := range k.whole {
+	step := 5
+	if os.Getenv("FUTURES_LONG") != "" {
+		step = 1
+	}
+	for i := 0; i < len(k.whole); i += step {
 		if i >= formatVersion && i < formatVersion+4 {
 			continue // below
 		}
@@ -111,7 +115,7 @@ func TestADamagedEntryIsComputedAgainAndReportedOnce(t *testing.T) {
 			check(fmt.Sprintf("byte %d changed by %#x", i, flip), data)
 		}
 	}
-	for n := range k.whole {
+	for n := 0; n < len(k.whole); n += step {
 		check(fmt.Sprintf("cut to %d bytes", n), k.whole[:n])
 	}
 	check("a byte appended", append(bytes.Clone(k.whole), 0))

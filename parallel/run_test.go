@@ -262,11 +262,11 @@ func TestAnErrorEndsARunAtOnce(t *testing.T) {
 // PAR-03: worker processes that do not heed the end are killed.
 func TestAnErrorEndsARunOfProcessesAtOnce(t *testing.T) {
 	t.Parallel() // the workers have a second to heed
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), longEnough)
 	defer cancel()
 	in := items(append([]string{"boom"}, slices.Repeat([]string{"hang"}, 100)...)...)
 	if _, err := parallel.Run(ctx, parallel.Jobs{N: 2, Backend: "processes"}, callsOf(in...)); !errors.Is(err, errBoom) {
-		t.Errorf("Run's error is %v; want boom, long before 8s", err)
+		t.Errorf("Run's error is %v; want boom, long before %v", err, longEnough)
 	}
 }
 

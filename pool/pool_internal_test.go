@@ -89,7 +89,7 @@ func TestPoolForgetsItsJobs(t *testing.T) {
 			defer p.mu.Unlock()
 			return len(p.jobs) + p.awaited
 		}
-		for begin := time.Now(); left() > 0 && time.Since(begin) < 10*time.Second; { // a callback ends it, which nobody waits for
+		for begin := time.Now(); left() > 0 && time.Since(begin) < time.Minute; { // a callback ends it, which nobody waits for
 			time.Sleep(time.Millisecond)
 		}
 		if n := left(); n != 0 {

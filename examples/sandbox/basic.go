@@ -35,7 +35,7 @@ func interpret(_ context.Context, source string) (string, error) {
 // machine is a program and its state.
 type machine struct {
 	program []statement
-	index   map[int]int // of a line in program, by its number
+	index   map[int64]int // of a line in program, by its number
 	vars    map[string]any
 	lock    sync.Mutex // that LOCK takes
 }
@@ -55,13 +55,13 @@ var arity = map[string]int{
 
 // load reads a program.
 func load(source string) (*machine, error) {
-	m := &machine{index: make(map[int]int), vars: make(map[string]any)}
+	m := &machine{index: make(map[int64]int), vars: make(map[string]any)}
 	for line := range strings.Lines(source) {
 		number, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if number == "" {
 			continue
 		}
-		n, err := strconv.Atoi(number)
+		n, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("line %q has no number", strings.TrimSpace(line))
 		}
@@ -146,7 +146,7 @@ func (m *machine) run(i int) (result any, ended bool) {
 
 // line returns the index of the line whose number e is.
 func (m *machine) line(e ast.Expr) int {
-	n := m.eval(e).(int)
+	n := m.eval(e).(int64)
 	i, ok := m.index[n]
 	if !ok {
 		panic(fmt.Sprintf("there is no line %d", n))
@@ -154,7 +154,7 @@ func (m *machine) line(e ast.Expr) int {
 	return i
 }
 
-// eval returns the value of an expression: an int, a string, or a bool.
+// eval returns the value of an expression: an int64, a string, or a bool.
 func (m *machine) eval(e ast.Expr) any {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -168,15 +168,15 @@ func (m *machine) eval(e ast.Expr) any {
 		if text, ok := x.(string); ok {
 			return text + fmt.Sprint(y)
 		}
-		return arithmetic(e.Op, x.(int), y.(int))
+		return arithmetic(e.Op, x.(int64), y.(int64))
 	case *ast.CallExpr:
-		return function(e.Fun.(*ast.Ident).Name, m.eval(e.Args[0]).(int))
+		return function(e.Fun.(*ast.Ident).Name, m.eval(e.Args[0]).(int64))
 	}
 	panic(fmt.Sprintf("unknown expression %T", e))
 }
 
 func literal(e *ast.BasicLit) any {
-	if n, err := strconv.Atoi(e.Value); err == nil {
+	if n, err := strconv.ParseInt(e.Value, 10, 64); err == nil {
 		return n
 	}
 	text, err := strconv.Unquote(e.Value)
@@ -186,7 +186,7 @@ func literal(e *ast.BasicLit) any {
 	return text
 }
 
-func arithmetic(op token.Token, x, y int) any {
+func arithmetic(op token.Token, x, y int64) any {
 	switch op {
 	case token.ADD:
 		return x + y

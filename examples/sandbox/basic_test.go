@@ -45,7 +45,7 @@ func TestProgramThatGoesWrongPanics(t *testing.T) {
 		{"10 END RND(1)", "unknown function RND"},
 		{"10 END 1 &^ 2", "unknown operator &^"},
 		{"10 END A[1]", "unknown expression *ast.IndexExpr"},
-		{"10 END A + 1", "interface conversion: interface {} is nil, not int"},
+		{"10 END A + 1", "interface conversion: interface {} is nil, not int64"},
 	} {
 		func() {
 			defer func() {

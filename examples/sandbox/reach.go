@@ -20,16 +20,16 @@ func (m *machine) reach(s statement) {
 	case "LOCK":
 		m.lock.Lock()
 	case "TIMER":
-		go m.later(args[0].(int), m.line(s.args[1]))
+		go m.later(args[0].(int64), m.line(s.args[1]))
 	case "SHELL":
 		shell(args[0].(string))
 	case "EXIT":
-		os.Exit(args[0].(int))
+		os.Exit(int(args[0].(int64)))
 	}
 }
 
 // later goes on at program[i], beside the program.
-func (m *machine) later(milliseconds, i int) {
+func (m *machine) later(milliseconds int64, i int) {
 	time.Sleep(time.Duration(milliseconds) * time.Millisecond)
 	m.run(i)
 }
@@ -44,7 +44,7 @@ func shell(command string) {
 }
 
 // function calls a function of the language.
-func function(name string, x int) any {
+func function(name string, x int64) any {
 	switch name {
 	case "CHR":
 		return string([]byte{byte(x)})
@@ -56,6 +56,7 @@ func function(name string, x int) any {
 
 // peek returns the byte at an address, as every BASIC does. There may be none,
 // which is not a panic that could be recovered: it ends the process.
-func peek(address int) int {
-	return int(**(**byte)(unsafe.Pointer(&address)))
+func peek(address int64) int64 {
+	a := uintptr(address)
+	return int64(**(**byte)(unsafe.Pointer(&a)))
 }

@@ -20,7 +20,7 @@ func TestChildThatAProgramLeavesEndsWithItsWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(30 * time.Second); lives(strings.TrimSpace(string(pid))); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); lives(strings.TrimSpace(string(pid))); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("process %s, which the program has left behind, lives", pid)
 		}

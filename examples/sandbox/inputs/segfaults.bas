@@ -1,2 +1,2 @@
-10 REM There is no memory at 2 to the power of 40
-20 END PEEK(1099511627776)
+10 REM No process has memory at so low an address
+20 END PEEK(32768)

@@ -519,34 +519,35 @@ func TestLargeRawValuesCross(t *testing.T) {
 	}
 }
 
-// Over is the memory of the items for numbers of their size, and else its own.
-func TestOverTakesTheMemoryOfNumbersOfOneSize(t *testing.T) {
-	numbers := []int64{1, 2, 3}
-	if out := codec.Over(codecOf[int64](t), codecOf[float64](t), numbers); len(out) != 0 || cap(out) != 3 {
-		t.Errorf("for float64: len %d, cap %d; want 0, 3", len(out), cap(out))
-	} else if _ = append(out, 0.5); numbers[0] != int64(math.Float64bits(0.5)) || numbers[1] != 2 {
-		t.Errorf("for float64: the items are %v after an append; want the first overwritten", numbers)
+// SameNumbers is true for numbers of one size, and for nothing else.
+func TestSameNumbers(t *testing.T) {
+	if !codec.SameNumbers(codecOf[int64](t), codecOf[float64](t)) || !codec.SameNumbers(codecOf[int8](t), codecOf[bool](t)) {
+		t.Error("SameNumbers of numbers of one size is false")
 	}
-	numbers = []int64{1, 2, 3}
-	_ = append(codec.Over(codecOf[int64](t), codecOf[int32](t), numbers), 7)
-	_ = append(codec.Over(codecOf[int64](t), codecOf[string](t), numbers), "a")
-	if !slices.Equal(numbers, []int64{1, 2, 3}) {
-		t.Errorf("for int32 and string: the items are %v after an append", numbers)
+	if codec.SameNumbers(codecOf[int64](t), codecOf[int32](t)) || codec.SameNumbers(codecOf[int64](t), codecOf[string](t)) ||
+		codec.SameNumbers(codecOf[struct{ X int64 }](t), codecOf[int64](t)) || codec.SameNumbers(codecOf[int64](t), codecOf[struct{ X int64 }](t)) {
+		t.Error("SameNumbers of other types is true")
 	}
-	odd := make([]complex64, 3) // its alignment is less than its size
-	for range 20 {
-		if out := codec.Over(codecOf[complex64](t), codecOf[int64](t), odd); cap(out) != 3 {
-			t.Errorf("cap = %d; want 3", cap(out))
+}
+
+// Room is the memory behind the bytes, as far as it is aligned and long enough.
+func TestRoomIsTheMemoryBehindTheBytes(t *testing.T) {
+	words := make([]int64, 4)
+	memory := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), 32)
+	room, ok := codec.Room(codecOf[int64](t), memory[:8])
+	if !ok || len(room) != 3 {
+		t.Fatalf("Room of 32 bytes behind 8 = %d numbers, %t; want 3", len(room), ok)
+	}
+	if room[0], room[2] = 7, 9; words[1] != 7 || words[3] != 9 || words[0] != 0 {
+		t.Errorf("written to the room: %v; want it behind the first word", words)
+	}
+	for name, b := range map[string][]byte{"not aligned": memory[:9], "too short": memory[:8:15]} {
+		if _, ok := codec.Room(codecOf[int64](t), b); ok {
+			t.Errorf("Room that is %s is ok", name)
 		}
 	}
-	wrapped := []struct{ X int64 }{{1}}
-	_ = append(codec.Over(codecOf[struct{ X int64 }](t), codecOf[int64](t), wrapped), 7)
-	_ = append(codec.Over(codecOf[int64](t), codecOf[struct{ X int64 }](t), numbers), struct{ X int64 }{7})
-	if wrapped[0].X != 1 || numbers[0] != 1 {
-		t.Errorf("for what is no number: the items are %v and %v after an append; want them as they were", wrapped, numbers)
-	}
-	if out := codec.Over(codecOf[int64](t), codecOf[int64](t), nil); len(out) != 0 {
-		t.Errorf("of nothing: %v", out)
+	if _, ok := codec.Room(codecOf[string](t), memory[:0]); ok {
+		t.Error("Room for strings is ok")
 	}
 }
 

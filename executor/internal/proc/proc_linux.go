@@ -99,9 +99,6 @@ func await(p *os.Process) (hasEnded bool) {
 
 // newShared returns memory for a worker to be, nil if there is none to be had.
 func newShared() *Shared {
-	if strconv.IntSize < 64 {
-		return nil
-	}
 	fd, err := unix.MemfdCreate("futures", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil
@@ -126,8 +123,11 @@ func newShared() *Shared {
 }
 
 // area returns the size of the areas for an argument and for a result: 0, where
-// the address space of this process is limited.
+// the address space of this process is limited, or has 32 bits.
 func area() int {
+	if strconv.IntSize < 64 {
+		return 0
+	}
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_AS, &limit) == nil && limit.Cur != unix.RLIM_INFINITY {
 		return 0

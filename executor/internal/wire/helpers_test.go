@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"testing"
 	"time"
 
@@ -161,4 +162,24 @@ func (c *claimless) Read(p []byte) (int, error) {
 	n := copy(p, c.data[c.came:])
 	c.came += n
 	return n, nil
+}
+
+// itemsOf returns the items of a chunk, and an error where data is not that.
+func itemsOf(data []byte, size int) iter.Seq2[[]byte, error] {
+	return cutAll(data, func(data []byte) ([]byte, []byte, error) { return wire.CutItem(data, size) })
+}
+
+// outcomesOf returns what came of the items of a chunk.
+func outcomesOf(data []byte) iter.Seq2[wire.Outcome, error] { return cutAll(data, wire.CutOutcome) }
+
+func cutAll[T any](data []byte, cut func([]byte) (T, []byte, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for len(data) > 0 {
+			first, rest, err := cut(data)
+			if !yield(first, err) || err != nil {
+				return
+			}
+			data = rest
+		}
+	}
 }

@@ -94,6 +94,7 @@ func TestMessagesArriveAsTheyWereSent(t *testing.T) {
 		case 5:
 			m := wire.Result{
 				Serial: rapid.Uint64().Draw(t, "serial"), Slot: rapid.Uint32().Draw(t, "slot"), Kind: rapid.Byte().Draw(t, "kind"),
+				More: rapid.Bool().Draw(t, "more"), From: rapid.Uint32().Draw(t, "from"), Items: rapid.Uint32().Draw(t, "items"),
 				Spent: time.Duration(rapid.Int64().Draw(t, "spent")), Data: anyData(t),
 			}
 			sent(t, wire.ResultFrame, m, m.Append(b), wire.ParseResult)
@@ -113,7 +114,7 @@ func TestNumbersInMessagesHaveExactLimits(t *testing.T) {
 	parseResult := func(b []byte) error { _, err := wire.ParseResult(b); return err }
 	parseCancel := func(b []byte) error { _, err := wire.ParseCancel(b); return err }
 	items := func(b []byte) error {
-		for _, err := range wire.Items(b, 1, 0) {
+		for _, err := range itemsOf(b, 0) {
 			if err != nil {
 				return err
 			}
@@ -121,7 +122,7 @@ func TestNumbersInMessagesHaveExactLimits(t *testing.T) {
 		return nil
 	}
 	outcomes := func(b []byte) error {
-		for _, err := range wire.Outcomes(b) {
+		for _, err := range outcomesOf(b) {
 			if err != nil {
 				return err
 			}
@@ -161,8 +162,11 @@ func TestNumbersInMessagesHaveExactLimits(t *testing.T) {
 		{"a place for data that does not exist", parseCall, []byte{0, 0, 0, 0, 0, 0, 3}, false},
 		{"no data", parseCall, []byte{0, 0, 0, 0, 0, 0}, false},
 		{"an empty call", parseCall, nil, false},
-		{"a slot, 2^32", parseResult, slices.Concat([]byte{0}, uvarint(1<<32), []byte{0, 0, 0}), false},
-		{"a slot, 2^32-1", parseResult, slices.Concat([]byte{0}, uvarint(1<<32-1), []byte{0, 0, 0}), true},
+		{"a slot, 2^32", parseResult, slices.Concat([]byte{0}, uvarint(1<<32), []byte{0, 0, 0, 0, 0, 0}), false},
+		{"a slot, 2^32-1", parseResult, slices.Concat([]byte{0}, uvarint(1<<32-1), []byte{0, 0, 0, 0, 0, 0}), true},
+		{"flags of a result that there are not", parseResult, []byte{0, 0, 0, 2, 0, 0, 0, 0}, false},
+		{"a first item, 2^32", parseResult, slices.Concat([]byte{0, 0, 0, 1}, uvarint(1<<32), []byte{0, 0, 0}), false},
+		{"items, 2^32", parseResult, slices.Concat([]byte{0, 0, 0, 1, 0}, uvarint(1<<32), []byte{0, 0}), false},
 		{"an empty result", parseResult, nil, false},
 		{"an empty cancel", parseCancel, nil, false},
 		{"a cancel without a cause", parseCancel, []byte{0, 0}, true},
@@ -171,8 +175,6 @@ func TestNumbersInMessagesHaveExactLimits(t *testing.T) {
 		{"an item's length, 2^63", items, append(uvarint(1<<63), 'x'), false},
 		{"an item's length, 2^64-1", items, append(uvarint(math.MaxUint64), 'x'), false},
 		{"an item's length, more than 64 bits", items, append(bytes.Clone(long), 'x'), false},
-		{"one item too many", items, []byte{0, 0}, false},
-		{"one item too few", items, nil, false},
 		{"an outcome without data", outcomes, []byte{1}, false},
 		{"an outcome's length, 2^64-1", outcomes, append([]byte{1}, uvarint(math.MaxUint64)...), false},
 		{"an outcome", outcomes, []byte{1, 2, 3}, true},
@@ -223,14 +225,14 @@ func TestChunksArriveAsTheyWereSent(t *testing.T) {
 		}
 		same := func(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
 		i := 0
-		for data, err := range wire.Items(items, len(want), 0) {
+		for data, err := range itemsOf(items, 0) {
 			if err != nil || !same(data, want[i].data) {
 				t.Fatalf("item %d: %#v, %v; want %#v", i, data, err, want[i].data)
 			}
 			i++
 		}
 		k := 0
-		for o, err := range wire.Outcomes(outcomes) {
+		for o, err := range outcomesOf(outcomes) {
 			if err != nil || o.Kind != want[k].kind || !same(o.Data, want[k].data) {
 				t.Fatalf("outcome %d: %#v, %v; want %#v", k, o, err, want[k])
 			}
@@ -238,24 +240,6 @@ func TestChunksArriveAsTheyWereSent(t *testing.T) {
 		}
 		if i != len(want) || k != len(want) {
 			t.Fatalf("%d items and %d outcomes; want %d", i, k, len(want))
-		}
-
-		// Another number of items is an error, after those that are there.
-		for _, n := range []int{len(want) - 1, len(want) + 1, math.MaxUint32} {
-			if n < 0 {
-				continue
-			}
-			seen, failed := 0, 0
-			for _, err := range wire.Items(items, n, 0) {
-				if err == nil {
-					seen++
-				} else if failed++; !errors.Is(err, wire.ErrProtocol) {
-					t.Fatalf("Items(%d) of %d: %v; want ErrProtocol", n, len(want), err)
-				}
-			}
-			if seen != min(n, len(want)) || failed != 1 {
-				t.Fatalf("Items(%d) of %d: %d items and %d errors; want %d and 1", n, len(want), seen, failed, min(n, len(want)))
-			}
 		}
 	})
 }
@@ -265,22 +249,21 @@ func TestItemsOfOneSizeArriveAsTheyWereSent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size := rapid.IntRange(1, 20).Draw(t, "size")
 		data := anyBytes(t, "data")
-		n := rapid.IntRange(0, 20).Draw(t, "n")
 		var again []byte
 		var failed error
-		for item, err := range wire.Items(data, n, size) {
+		for item, err := range itemsOf(data, size) {
 			if failed != nil {
-				t.Fatalf("Items(%d, %d) of %x goes on after %v", n, size, data, failed)
+				t.Fatalf("items of %d bytes of %x go on after %v", size, data, failed)
 			}
 			if failed = err; err == nil {
 				again = append(again, item...)
 			}
 		}
-		if fits := len(data) == n*size; fits != (failed == nil) || fits && !bytes.Equal(again, data) || !bytes.HasPrefix(data, again) {
-			t.Fatalf("Items(%d, %d) of %d bytes %x: %x, %v; want an error: %v", n, size, len(data), data, again, failed, !fits)
+		if fits := len(data)%size == 0; fits != (failed == nil) || fits && !bytes.Equal(again, data) || !bytes.HasPrefix(data, again) {
+			t.Fatalf("items of %d bytes of %d bytes %x: %x, %v; want an error: %v", size, len(data), data, again, failed, !fits)
 		}
 		if failed != nil && !errors.Is(failed, wire.ErrProtocol) {
-			t.Fatalf("Items(%d, %d) of %d bytes: %v; want ErrProtocol", n, size, len(data), failed)
+			t.Fatalf("items of %d bytes of %d bytes: %v; want ErrProtocol", size, len(data), failed)
 		}
 	})
 }
@@ -304,38 +287,19 @@ func TestItemIsTheSameHoweverItIsAppended(t *testing.T) {
 	}
 }
 
-func TestChunkCanBeLeft(t *testing.T) {
-	data := chunk()
-	for range wire.Items(data, 3, 0) {
-		break
-	}
-	for range wire.Items(append(data, 0xff), 3, 0) { // also where there is an error at its end
-		break
-	}
-	outcome := wire.AppendOutcome(nil, 1, []byte("x"), false)
-	for range wire.Outcomes(append(outcome, 0xff)) {
-		break
-	}
-}
-
-// Nothing is taken for items that are only claimed.
+// Nothing is taken for an item that is only claimed.
 func TestChunkTakesNoMemory(t *testing.T) {
-	data := []byte{0, 0, 1}
+	data := []byte{0, 0, 1, 0xff, 0xff, 0xff, 0xff, 7}
 	if allocs := testing.AllocsPerRun(100, func() {
-		for _, err := range wire.Items(data, 3, 0) {
-			if err != nil {
-				t.Fatal(err)
-			}
+		rest := data
+		for range 3 {
+			_, rest, _ = wire.CutItem(rest, 0)
 		}
-	}); allocs > 3 {
-		t.Errorf("%v allocations for a chunk of 3; want at most 3", allocs)
+	}); allocs > 0 {
+		t.Errorf("%v allocations for three items; want none", allocs)
 	}
-	seen := 0
-	for range wire.Items(data, math.MaxUint32, 0) {
-		seen++
-	}
-	if seen != 4 {
-		t.Errorf("%d items and errors of %d that are claimed; want the 3 that are there, and an error", seen, uint32(math.MaxUint32))
+	if item, rest, err := wire.CutItem(data[3:], 0); !errors.Is(err, wire.ErrProtocol) || item != nil || rest != nil {
+		t.Errorf("an item that is longer than its chunk: %d bytes, %v; want ErrProtocol", len(item), err)
 	}
 }
 

@@ -1,0 +1,93 @@
+package executor
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+// A worker that seeks work is all that submitters look for: nobody is woken for what
+// they submit meanwhile, so it is the worker that summons another for a second call.
+func TestAWorkerThatHasSoughtSummonsOneForTheNextCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // which says so if the two calls never meet
+		ex := &ThreadPoolExecutor{MaxWorkers: 2}
+		ex.intake.mu.Lock()
+		if err := ex.open(); err != nil {
+			t.Fatal(err)
+		}
+		ex.seeking, ex.taken, ex.intake.stats.Workers = true, 1, 1
+		ex.intake.mu.Unlock()
+		seeker := &worker{wake: make(chan struct{}, 1), step: seeking}
+
+		meeting := make(chan int)
+		first := Submit(t.Context(), ex, func(context.Context, int) (int, error) { return <-meeting, nil }, 0)
+		second := Submit(t.Context(), ex, func(_ context.Context, n int) (int, error) { meeting <- n; return n, nil }, 7)
+		go ex.work(seeker)
+		if got, err := Gather(context.Background(), first, second); err != nil || got[0] != 7 || got[1] != 7 {
+			t.Errorf("the two calls returned %v, %v; want 7 and 7", got, err)
+		}
+		if err := ex.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A call that Cancel has cancelled never starts. One goroutine starts calls and another
+// cancels the same ones at the same moment, give or take 200 nanoseconds, so that each
+// meets the other between any two of its steps: where either looks at the state and
+// changes it in two, one round of 20 to 200 goes wrong.
+func TestACallIsEitherStartedOrCancelled(t *testing.T) {
+	var pool intake
+	for name, r := range map[string]*route{
+		"of no executor": fromBackground,
+		"of an executor": newRoute(context.Background(), &pool),
+	} {
+		t.Run("a call "+name, func(t *testing.T) {
+			rounds := 20_000
+			if os.Getenv("FUTURES_LONG") != "" {
+				rounds = 500_000
+			}
+			calls := make([]Call, rounds)
+			for i := range calls {
+				calls[i].route.Store(r)
+			}
+			var starter, canceller atomic.Int64 // the round that each has come to
+			started, cancelled := make([]bool, rounds), make([]bool, rounds)
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				for i := range calls {
+					meet(&starter, &canceller, i, i%400)
+					started[i] = calls[i].start()
+				}
+			}()
+			for i := range calls {
+				meet(&canceller, &starter, i, 200)
+				cancelled[i] = calls[i].withdraw(expired)
+			}
+			<-over
+			for i := range calls {
+				if started[i] == cancelled[i] {
+					t.Fatalf("call %d: started %v, cancelled %v; want one of both", i, started[i], cancelled[i])
+				}
+			}
+		})
+	}
+}
+
+// meet says that the own goroutine has come to round i, and returns some moments after
+// the other has.
+func meet(own, other *atomic.Int64, i, moments int) {
+	own.Store(int64(i) + 1)
+	for n := 0; other.Load() <= int64(i); n++ {
+		if n > 1000 {
+			runtime.Gosched() // it does not run
+		}
+	}
+	for range moments {
+		other.Load()
+	}
+}
