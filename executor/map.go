@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"runtime"
 )
 
@@ -28,7 +29,8 @@ func ChunkSize(n int) MapOption {
 
 // Buffer lets [Map] be n items ahead of what it has yielded, at least one
 // chunk: map's buffersize. The default is twice the executor's Workers, or
-// twice GOMAXPROCS if it has no limit. [MapSlice] does without.
+// twice GOMAXPROCS if it has no limit. math.MaxInt is no limit. [MapSlice] does
+// without.
 func Buffer(n int) MapOption {
 	return func(o *mapOptions) { o.buffer = o.positive("Buffer", n) }
 }
@@ -108,7 +110,7 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in ite
 		}
 		buffer := o.buffer
 		if buffer == 0 {
-			buffer = 2 * limit(ex)
+			buffer = 2 * min(limit(ex), math.MaxInt/2)
 		}
 		last := func(err error) {
 			var none Out

@@ -27,7 +27,7 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 	if err := o.check("MapSlice", ctx, ex, fn == nil); err != nil {
 		return nil, err
 	}
-	workers := ex.Workers()
+	workers := min(ex.Workers(), max(1, len(in))) // more have nothing to do
 	b := &bulk[In, Out]{fn: fn, in: in, out: make([]Out, len(in)), chunk: o.chunk, width: max(1, workers)}
 	b.runners = b.few[:0]
 	b.stopAt.Store(math.MaxInt64)
@@ -293,7 +293,8 @@ func (b *bulk[In, Out]) take(r *bulkRunner[In, Out], least int64) (lo, hi int) {
 // that elements cost more than those before them can then not take more than twice as
 // long.
 func (b *bulk[In, Out]) guided(left, least int64) int64 {
-	return max(1, left/int64(4*b.width), min(least, 2*left/int64(b.width)), b.leastChunk())
+	share := left / int64(b.width)
+	return max(1, share/4, min(least, 2*share), b.leastChunk())
 }
 
 // isAllTaken reports whether no element is left to take.
@@ -329,8 +330,8 @@ func (b *bulk[In, Out]) leastChunk() int64 {
 	if made == 0 || !b.remote.Load() {
 		return 1
 	}
-	each := max(1, int64(time.Since(b.began))*int64(b.width)/made)
-	return int64(worth) / each
+	each := float64(time.Since(b.began)) * float64(b.width) / float64(made)
+	return int64(float64(worth) / max(1, each))
 }
 
 // run makes one chunk after another until none is left or an element fails.

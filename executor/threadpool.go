@@ -19,7 +19,8 @@ import (
 // Workers are started when there is work for them and end a minute after they last
 // had some; an executor that is dropped without Close leaves nothing behind.
 type ThreadPoolExecutor struct {
-	// MaxWorkers is the number of calls that run at once; 0 means GOMAXPROCS.
+	// MaxWorkers is the number of calls that run at once; 0 means GOMAXPROCS, and
+	// math.MaxInt no limit.
 	// A call that waits for others with its own ctx does not count while it
 	// waits: see [Future.Result].
 	MaxWorkers int
