@@ -118,7 +118,7 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in ite
 		}
 		if o.chunk <= 1 {
 			one := func(item In) *Future[Out] { return Submit(ctx, ex, fn, item) }
-			each := func(f *Future[Out]) bool { return yield(f.value, f.err()) }
+			each := func(f *Future[Out]) bool { return yield(f.value, f.err()) } // f is not held meanwhile
 			slide(ctx, newWindow[Out](o.unordered), buffer, in, one, each, last)
 			return
 		}
@@ -162,7 +162,8 @@ func slide[In, Out any](ctx context.Context, w window[Out], size int, in iter.Se
 			last(err)
 			return false
 		}
-		return each(f) && !f.call.isTurnedAway()
+		isLast := f.call.isTurnedAway() // asked before, so that nothing holds f, and what it has given out
+		return each(f) && !isLast
 	}
 	cut := false
 	for item := range in {
@@ -214,12 +215,13 @@ func yieldOutcomes[Out any](f *Future[chunkResults[Out]], yield func(Out, error)
 		var none Out
 		return yield(none, err)
 	}
+	var none Out
 	for i, value := range f.value.values {
 		itemErr := f.value.err(i)
 		if err != nil {
-			var none Out
 			value, itemErr = none, err
 		}
+		f.value.values[i] = none // what was given out is not held
 		if !yield(value, itemErr) {
 			return false
 		}
