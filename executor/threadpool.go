@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/gofutures/futures/executor/internal/osthread"
 )
 
 // ThreadPoolExecutor makes calls on at most MaxWorkers goroutines:
@@ -16,6 +18,8 @@ import (
 // not be copied after the first use.
 //
 // Calls start in the order in which they were submitted, unless WaitersHelp is set.
+// A thread that a call leaves locked, see [runtime.LockOSThread], makes no other call:
+// its worker is replaced, on amd64 and arm64.
 // Workers are started when there is work for them and end a minute after they last
 // had some; an executor that is dropped without Close leaves nothing behind.
 type ThreadPoolExecutor struct {
@@ -272,14 +276,19 @@ func (e *ThreadPoolExecutor) name() string {
 // work makes calls until the worker is let go.
 func (e *ThreadPoolExecutor) work(w *worker) {
 	defer func() {
-		if w.call != nil { // it has ended this goroutine
+		if w.call != nil { // it has ended this goroutine, or has locked it to its thread
 			e.finish(w)
 			go e.work(w)
 		}
 	}()
+	thread := osthread.Current()
+	wasLocked := thread.IsLocked() // by the Initializer
 	for e.take(w) {
 		pprof.SetGoroutineLabels(e.intake.labels) // the last call may have left others; it costs 5 ns
 		w.call.run()
+		if thread.IsLocked() && !wasLocked {
+			return // the runtime ends a thread whose goroutine ends while it is locked
+		}
 		e.finish(w)
 	}
 }
