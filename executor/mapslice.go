@@ -80,6 +80,7 @@ type bulk[In, Out any] struct {
 	first   bulkRunner[In, Out]     // the first of them
 	endless endless                 // to wait for them with, if ctx ends
 	remote  atomic.Bool             // the runners run in other processes, one chunk each
+	hasBack atomic.Bool             // there is something in back that a runner has left that stepped aside
 	began   time.Time               // when the first chunk for one was formed
 
 	next atomic.Int64 // the first element that no runner has taken
@@ -88,8 +89,6 @@ type bulk[In, Out any] struct {
 	mu   sync.Mutex // guards err, back and the list of runners, and is held to change stopAt
 	err  error      // of the element stopAt
 	back [][2]int   // chunks, or what was left of them, that were taken and not made
-
-	hasBack atomic.Bool // there are some, of a runner that has stepped aside
 }
 
 // bulkRunner is a call that makes one chunk after another, or a single one if
@@ -99,11 +98,11 @@ type bulkRunner[In, Out any] struct {
 	bulk   *bulk[In, Out]
 	lo     atomic.Int64 // where its chunk begins
 	bound  atomic.Int64 // elements of its chunk from here on do not start
-	asked  atomic.Bool  // it is to step aside
 	at     int          // the element that it makes
 	hi     int          // where its chunk ends, if it was sent
 	isSent bool
 	isOut  atomic.Bool // its executor has it
+	asked  atomic.Bool // it is to step aside
 	mortal mortal
 }
 
