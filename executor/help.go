@@ -56,10 +56,7 @@ func (e *ThreadPoolExecutor) helper(ctx context.Context) (h helper, mayHelp bool
 	if h.waiting.intake() != &e.intake || e.KeepPlaces {
 		return h, false
 	}
-	x := h.waiting.more()
-	x.mu.Lock()
-	h.own = &x.rarely().place
-	x.mu.Unlock()
+	h.own = h.waiting.place()
 	return h, true
 }
 

@@ -309,8 +309,7 @@ func (f cancelKiller) kill(cause error) { f(cause) }
 // enroll lets kill end m.
 func (in *intake) enroll(m *mortal) {
 	in.lock()
-	in.mortals = append(in.mortals, m)
-	m.slot = len(in.mortals)
+	in.enlist(m)
 	in.mu.Unlock()
 	if in.killed.Load() {
 		m.kill(ErrShutdown)
@@ -321,6 +320,17 @@ func (in *intake) enroll(m *mortal) {
 func (in *intake) strike(m *mortal) {
 	in.lock()
 	defer in.mu.Unlock()
+	in.unlist(m)
+}
+
+// enlist is enroll for who holds in.mu, and looks at killed afterwards.
+func (in *intake) enlist(m *mortal) {
+	in.mortals = append(in.mortals, m)
+	m.slot = len(in.mortals)
+}
+
+// unlist is strike for who holds in.mu.
+func (in *intake) unlist(m *mortal) {
 	if m.slot == 0 {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"runtime"
 )
 
@@ -28,7 +29,8 @@ func ChunkSize(n int) MapOption {
 
 // Buffer lets [Map] be n items ahead of what it has yielded, at least one
 // chunk: map's buffersize. The default is twice the executor's Workers, or
-// twice GOMAXPROCS if it has no limit. [MapSlice] does without.
+// twice GOMAXPROCS if it has no limit. math.MaxInt is no limit. [MapSlice] does
+// without.
 func Buffer(n int) MapOption {
 	return func(o *mapOptions) { o.buffer = o.positive("Buffer", n) }
 }
@@ -108,7 +110,7 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in ite
 		}
 		buffer := o.buffer
 		if buffer == 0 {
-			buffer = 2 * limit(ex)
+			buffer = 2 * min(limit(ex), math.MaxInt/2)
 		}
 		last := func(err error) {
 			var none Out
@@ -116,7 +118,7 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in ite
 		}
 		if o.chunk <= 1 {
 			one := func(item In) *Future[Out] { return Submit(ctx, ex, fn, item) }
-			each := func(f *Future[Out]) bool { return yield(f.value, f.err()) }
+			each := func(f *Future[Out]) bool { return yield(f.value, f.err()) } // f is not held meanwhile
 			slide(ctx, newWindow[Out](o.unordered), buffer, in, one, each, last)
 			return
 		}
@@ -160,7 +162,8 @@ func slide[In, Out any](ctx context.Context, w window[Out], size int, in iter.Se
 			last(err)
 			return false
 		}
-		return each(f) && !f.call.isTurnedAway()
+		isLast := f.call.isTurnedAway() // asked before, so that nothing holds f, and what it has given out
+		return each(f) && !isLast
 	}
 	cut := false
 	for item := range in {
@@ -212,12 +215,13 @@ func yieldOutcomes[Out any](f *Future[chunkResults[Out]], yield func(Out, error)
 		var none Out
 		return yield(none, err)
 	}
+	var none Out
 	for i, value := range f.value.values {
 		itemErr := f.value.err(i)
 		if err != nil {
-			var none Out
 			value, itemErr = none, err
 		}
+		f.value.values[i] = none // what was given out is not held
 		if !yield(value, itemErr) {
 			return false
 		}

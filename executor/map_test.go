@@ -905,17 +905,15 @@ func TestMapOverAMapOfTheSameExecutor(t *testing.T) {
 	}
 }
 
-// MAP-16, D28: a result that the consumer drops is collectable when the next
+// MAP-16, D28: a result that the consumer drops is collectable, also before the next
 // has been yielded.
 func TestMapDoesNotHoldWhatItHasYielded(t *testing.T) {
 	type large struct{ _ [1 << 16]byte }
-	for name, row := range map[string]struct {
-		opts []executor.MapOption
-		lag  int // how many of the last results may be held
-	}{
-		"ordered":   {[]executor.MapOption{executor.Buffer(20)}, 1},
-		"unordered": {[]executor.MapOption{executor.Buffer(20), executor.Unordered()}, 1},
-		"chunks":    {[]executor.MapOption{executor.ChunkSize(2)}, 2}, // a chunk is one value
+	for name, opts := range map[string][]executor.MapOption{
+		"ordered":          {executor.Buffer(20)},
+		"unordered":        {executor.Buffer(20), executor.Unordered()},
+		"chunks":           {executor.ChunkSize(2)},
+		"unordered chunks": {executor.ChunkSize(3), executor.Unordered()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, ex opened) {
@@ -934,10 +932,10 @@ func TestMapDoesNotHoldWhatItHasYielded(t *testing.T) {
 					}
 				}
 				var yielded []weak.Pointer[large]
-				for v := range executor.Map(t.Context(), ex, fn, source, row.opts...) {
+				for v := range executor.Map(t.Context(), ex, fn, source, opts...) {
 					yielded = append(yielded, weak.Make(v))
 					v = nil
-					for i, p := range yielded[:max(0, len(yielded)-row.lag)] {
+					for i, p := range yielded {
 						if !collected(p) {
 							t.Errorf("result %d is held when result %d has been yielded", i, len(yielded)-1)
 						}

@@ -22,12 +22,17 @@ import (
 // first long ones, then shorter ones, so that the calls end together, whatever
 // each element costs; where elements take nanoseconds, chunks are not shorter than
 // half a microsecond. ChunkSize sets a fixed length.
+//
+// On a [ThreadPoolExecutor], a map leaves room for others: a call that is queued
+// beside it starts when one of the elements that run has returned, and two maps share
+// the workers. Elements that are made one after another share a goroutine, so a
+// function that locks its thread unlocks it.
 func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in []In, opts ...MapOption) ([]Out, error) {
 	o := newMapOptions(opts)
 	if err := o.check("MapSlice", ctx, ex, fn == nil); err != nil {
 		return nil, err
 	}
-	workers := ex.Workers()
+	workers := min(ex.Workers(), max(1, len(in))) // more have nothing to do
 	b := &bulk[In, Out]{fn: fn, in: in, out: make([]Out, len(in)), chunk: o.chunk, width: max(1, workers)}
 	b.runners = b.few[:0]
 	b.stopAt.Store(math.MaxInt64)
@@ -75,6 +80,7 @@ type bulk[In, Out any] struct {
 	first   bulkRunner[In, Out]     // the first of them
 	endless endless                 // to wait for them with, if ctx ends
 	remote  atomic.Bool             // the runners run in other processes, one chunk each
+	hasBack atomic.Bool             // there is something in back that a runner has left that stepped aside
 	began   time.Time               // when the first chunk for one was formed
 
 	next atomic.Int64 // the first element that no runner has taken
@@ -96,6 +102,7 @@ type bulkRunner[In, Out any] struct {
 	hi     int          // where its chunk ends, if it was sent
 	isSent bool
 	isOut  atomic.Bool // its executor has it
+	asked  atomic.Bool // it is to step aside
 	mortal mortal
 }
 
@@ -234,6 +241,12 @@ func (b *bulk[In, Out]) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopBefore(-1)
+	for _, r := range b.runners {
+		if in := r.call.intake(); in != nil && in.pool != nil {
+			in.pool.release(b)
+			return
+		}
+	}
 }
 
 // stopBefore starts no element from i on. b.mu is held.
@@ -274,6 +287,15 @@ func (r *bulkRunner[In, Out]) end() {
 // take returns the next chunk for r, an empty one if there is none. least is how many
 // elements make one worth taking.
 func (b *bulk[In, Out]) take(r *bulkRunner[In, Out], least int64) (lo, hi int) {
+	for b.hasBack.Load() {
+		lo, hi = b.takeBack(r)
+		b.mu.Lock()
+		b.hasBack.Store(len(b.back) > 0)
+		b.mu.Unlock()
+		if lo < hi {
+			return lo, hi
+		}
+	}
 	for {
 		next := b.next.Load()
 		left := int64(len(b.in)) - next
@@ -297,11 +319,22 @@ func (b *bulk[In, Out]) take(r *bulkRunner[In, Out], least int64) (lo, hi int) {
 // that elements cost more than those before them can then not take more than twice as
 // long.
 func (b *bulk[In, Out]) guided(left, least int64) int64 {
-	return max(1, left/int64(4*b.width), min(least, 2*left/int64(b.width)), b.leastChunk())
+	share := left / int64(b.width)
+	return max(1, share/4, min(least, 2*share), b.leastChunk())
 }
 
 // isAllTaken reports whether no element is left to take.
-func (b *bulk[In, Out]) isAllTaken() bool { return b.next.Load() >= int64(len(b.in)) }
+func (b *bulk[In, Out]) isAllTaken() bool {
+	return b.next.Load() >= int64(len(b.in)) && !b.hasBack.Load()
+}
+
+// giveBack lets the other runners have what is left of a chunk.
+func (b *bulk[In, Out]) giveBack(lo, hi int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.back = append(b.back, [2]int{lo, hi})
+	b.hasBack.Store(true)
+}
 
 // stopwatch says what is worth taking, by the time that the chunk before took. To look
 // at the clock may cost more than a short chunk, so it does not for the first.
@@ -333,8 +366,8 @@ func (b *bulk[In, Out]) leastChunk() int64 {
 	if made == 0 || !b.remote.Load() {
 		return 1
 	}
-	each := max(1, int64(time.Since(b.began))*int64(b.width)/made)
-	return int64(worth) / each
+	each := float64(time.Since(b.began)) * float64(b.width) / float64(made)
+	return int64(float64(worth) / max(1, each))
 }
 
 // run makes one chunk after another until none is left or an element fails.
@@ -342,8 +375,13 @@ func (r *bulkRunner[In, Out]) run(ctx context.Context) {
 	b := r.bulk
 	if in := r.call.intake(); in != nil && len(b.in) > 1 {
 		r.mortal.killer = r
-		in.enroll(&r.mortal)
-		defer in.strike(&r.mortal)
+		if in.pool != nil {
+			in.pool.join(&r.mortal)
+			defer in.pool.part(&r.mortal, b)
+		} else {
+			in.enroll(&r.mortal)
+			defer in.strike(&r.mortal)
+		}
 	}
 	made, lo, hi, returned := 0, 0, 0, true
 	var err error
@@ -359,6 +397,9 @@ func (r *bulkRunner[In, Out]) run(ctx context.Context) {
 	}()
 	least, watch := int64(1), stopwatch{}
 	for {
+		if r.asked.Load() && !r.stepAside() {
+			return
+		}
 		lo, hi = b.take(r, least)
 		r.at = lo
 		if lo == hi {
@@ -368,7 +409,13 @@ func (r *bulkRunner[In, Out]) run(ctx context.Context) {
 		err = r.makeChunk(ctx, lo, hi)
 		returned = true
 		if r.at < hi {
-			return
+			if err != nil || !r.asked.Load() {
+				return
+			}
+			b.giveBack(r.at, hi)
+			made, hi = made+r.at-lo, r.at
+			lo = hi
+			continue
 		}
 		made, r.at = made+hi-lo, lo
 		if b.isAllTaken() {
@@ -388,6 +435,9 @@ func (r *bulkRunner[In, Out]) run(ctx context.Context) {
 func (r *bulkRunner[In, Out]) makeChunk(ctx context.Context, lo, hi int) error {
 	r.bound.Store(int64(hi))
 	r.endBefore(r.bulk.stopAt.Load())
+	if r.asked.Load() {
+		r.endBefore(-1)
+	}
 	fn, in, out := r.bulk.fn, r.bulk.in, r.bulk.out
 	out = out[:len(in)]
 	i := lo
@@ -401,6 +451,29 @@ func (r *bulkRunner[In, Out]) makeChunk(ctx context.Context, lo, hi int) error {
 	}
 	r.at = i
 	return nil
+}
+
+// ask lets r step aside before its next element.
+func (r *bulkRunner[In, Out]) ask() {
+	r.asked.Store(true)
+	r.endBefore(-1)
+}
+
+// stepAside lets others have the place of r for a while, if they wait for one. It
+// returns false if nothing is left to make when it comes back.
+func (r *bulkRunner[In, Out]) stepAside() (goOn bool) {
+	e, p := r.call.intake().pool, r.call.place()
+	back := e.stepAside(p, &r.asked, r.bulk)
+	for {
+		<-back
+		if e.isBack(p, &r.asked) {
+			return true
+		}
+		if !r.bulk.isLeft() {
+			return false
+		}
+		back = e.waitAside(p, r.bulk) // another runner has stepped aside meanwhile, and left it something
+	}
 }
 
 // kill starts no more elements.

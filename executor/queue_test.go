@@ -458,3 +458,35 @@ func TestAnyQueueEqualsAList(t *testing.T) {
 		}
 	})
 }
+
+// The results of calls that have waited for room are held by who keeps their futures,
+// and by nobody else.
+func TestCallsThatWaitedForRoomAreNotHeld(t *testing.T) {
+	type large struct{ _ [1 << 16]byte }
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1, QueueLimit: 1}
+		defer ex.Close()
+		hold := newGate()
+		executor.Submit(t.Context(), ex, hold.pass, 0)
+		results := make([]weak.Pointer[large], 64)
+		makeLarge := func(_ context.Context, i int) (*large, error) {
+			v := new(large)
+			results[i] = weak.Make(v)
+			return v, nil
+		}
+		for i := range results {
+			go executor.Submit(t.Context(), ex, makeLarge, i)
+		}
+		synctest.Wait()
+		if n := ex.Stats().Queued; n != len(results) {
+			t.Fatalf("%d calls are queued; want %d, most of which wait for room", n, len(results))
+		}
+		hold.open()
+		synctest.Wait()
+		for i, result := range results {
+			if !collected(result) {
+				t.Errorf("the result of call %d is held", i)
+			}
+		}
+	})
+}

@@ -34,6 +34,7 @@ func (r *room) block(c *Call, live int) *submitter {
 func (r *room) unblock(live int) {
 	for len(r.blocked) > 0 && live-len(r.blocked) < r.limit {
 		close(r.blocked[0].room)
+		r.blocked[0] = nil // its call may hold a result
 		r.blocked = r.blocked[1:]
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/gofutures/futures/executor/internal/osthread"
 )
 
 // ThreadPoolExecutor makes calls on at most MaxWorkers goroutines:
@@ -16,10 +18,13 @@ import (
 // not be copied after the first use.
 //
 // Calls start in the order in which they were submitted, unless WaitersHelp is set.
+// A thread that a call leaves locked, see [runtime.LockOSThread], makes no other call:
+// its worker is replaced, on amd64 and arm64.
 // Workers are started when there is work for them and end a minute after they last
 // had some; an executor that is dropped without Close leaves nothing behind.
 type ThreadPoolExecutor struct {
-	// MaxWorkers is the number of calls that run at once; 0 means GOMAXPROCS.
+	// MaxWorkers is the number of calls that run at once; 0 means GOMAXPROCS, also
+	// when that changes, and math.MaxInt no limit.
 	// A call that waits for others with its own ctx does not count while it
 	// waits: see [Future.Result].
 	MaxWorkers int
@@ -81,6 +86,8 @@ type ThreadPoolExecutor struct {
 	slowly    int       // calls taken from batches under the lock
 	idle      []*worker // without a place, the last to come is the first to go
 	returning []*place  // of calls that have lent theirs and want one back
+	share     share     // of the places, between maps and all else
+	look      look      // at GOMAXPROCS
 	room      room
 	broken    error
 	sweeper   *time.Timer // will call sweep; nil while nobody is idle
@@ -179,6 +186,7 @@ func (e *ThreadPoolExecutor) open() error {
 	e.places = e.Workers()
 	e.room.limit = e.QueueLimit
 	e.spins = runtime.GOMAXPROCS(0) > 1
+	e.look.follows = e.MaxWorkers == 0
 	e.intake.pool = e
 	e.intake.labels = pprof.WithLabels(context.Background(), pprof.Labels("executor", e.name()))
 	return nil
@@ -196,7 +204,7 @@ func (e *ThreadPoolExecutor) Workers() int {
 // is to wake or to start; or returns nil if there is no call or no place, or if a
 // worker looks for work by itself. intake.mu is held.
 func (e *ThreadPoolExecutor) summon() *worker {
-	if e.seeking || e.taken >= e.places {
+	if e.seeking || !e.hasFree() {
 		return nil
 	}
 	next := e.pop()
@@ -219,6 +227,22 @@ func (e *ThreadPoolExecutor) summon() *worker {
 	e.seeking = true // until it arrives
 	e.come.Store(false)
 	return w
+}
+
+// hasFree reports whether a place is free. If none is, for calls that wait, it asks the
+// runners of maps for theirs. intake.mu is held.
+func (e *ThreadPoolExecutor) hasFree() bool {
+	if e.look.follows && (e.taken < e.places || e.queue.len == 1) { // not for each call of a long queue
+		e.follow()
+	}
+	if e.taken < e.places {
+		return true
+	}
+	if e.queue.len > 0 || e.live() > 0 {
+		e.want()
+		e.lookLater()
+	}
+	return false
 }
 
 // start starts or wakes what summon returned.
@@ -252,14 +276,19 @@ func (e *ThreadPoolExecutor) name() string {
 // work makes calls until the worker is let go.
 func (e *ThreadPoolExecutor) work(w *worker) {
 	defer func() {
-		if w.call != nil { // it has ended this goroutine
+		if w.call != nil { // it has ended this goroutine, or has locked it to its thread
 			e.finish(w)
 			go e.work(w)
 		}
 	}()
+	thread := osthread.Current()
+	wasLocked := thread.IsLocked() // by the Initializer
 	for e.take(w) {
 		pprof.SetGoroutineLabels(e.intake.labels) // the last call may have left others; it costs 5 ns
 		w.call.run()
+		if thread.IsLocked() && !wasLocked {
+			return // the runtime ends a thread whose goroutine ends while it is locked
+		}
 		e.finish(w)
 	}
 }
@@ -308,6 +337,9 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 func (e *ThreadPoolExecutor) arrive(w *worker) {
 	e.intake.mu.Lock()
 	e.seeking, e.summoned = false, nil
+	if e.look.follows {
+		e.follow()
+	}
 	if w.next != nil {
 		w.step = working
 	} else { // a helper has taken its call and its place
@@ -353,7 +385,7 @@ func (e *ThreadPoolExecutor) finish(w *worker) {
 
 // reenter is proceed for a worker that has no place. intake.mu is held.
 func (e *ThreadPoolExecutor) reenter(w *worker) {
-	if e.taken == e.places {
+	if e.taken >= e.places {
 		e.rest(w)
 		return
 	}
@@ -368,8 +400,10 @@ func (e *ThreadPoolExecutor) proceed(w *worker, maySeek bool) {
 	if w.step == seeking {
 		e.seeking = false
 	}
-	if len(e.returning) > 0 {
-		e.giveBack()
+	if e.look.follows {
+		e.follow()
+	}
+	if e.passOn() {
 		e.rest(w)
 		return
 	}
@@ -378,6 +412,9 @@ func (e *ThreadPoolExecutor) proceed(w *worker, maySeek bool) {
 	case w.next != nil:
 		w.step = working
 		e.unblock()
+	case len(e.share.aside) > 0:
+		e.bringBack(0)
+		e.rest(w)
 	case maySeek && !e.seeking:
 		w.step = seeking
 		e.seeking = true
@@ -388,19 +425,44 @@ func (e *ThreadPoolExecutor) proceed(w *worker, maySeek bool) {
 	}
 }
 
+// passOn gives the place that somebody leaves to who has had one before: a call that
+// has lent its own, or a runner of a map whose turn it is; or to nobody, if there are
+// fewer places now. It returns false if the place is for a call that is queued.
+// intake.mu is held.
+func (e *ThreadPoolExecutor) passOn() bool {
+	switch {
+	case e.taken > e.places:
+		e.taken--
+		e.mind()
+	case len(e.returning) > 0:
+		e.giveBack()
+	case e.isTurnOver():
+		e.bringBack(0)
+		e.want() // for calls that wait in the batch
+	default:
+		return false
+	}
+	return true
+}
+
 // giveBack gives a place that somebody leaves to the first of the calls that
 // have lent their own. intake.mu is held.
 func (e *ThreadPoolExecutor) giveBack() {
 	e.letGo(e.returning[0])
 }
 
+// mind lets who ends a call look at more than the batch, if there is more. intake.mu is
+// held.
+func (e *ThreadPoolExecutor) mind() {
+	e.busy.Store(len(e.returning) > 0 || len(e.share.aside) > 0 || e.taken > e.places || e.intake.closed)
+}
+
 // letGo lets the goroutine go that waits for p to be back. intake.mu is held.
 func (e *ThreadPoolExecutor) letGo(p *place) {
 	close(p.back)
 	p.back = nil
-	i := slices.Index(e.returning, p)
-	e.returning = slices.Delete(e.returning, i, i+1)
-	e.busy.Store(len(e.returning) > 0 || e.intake.closed)
+	e.returning = slices.DeleteFunc(e.returning, func(other *place) bool { return other == p })
+	e.mind()
 }
 
 // hasLost reports whether a call that ends, and that has needed r, has no place: a
@@ -419,12 +481,16 @@ func (e *ThreadPoolExecutor) hasLost(r *rare) bool {
 // vacate gives up a place: to a call that wants its own back, or to a worker for the
 // first call that waits, which start is to start. intake.mu is held.
 func (e *ThreadPoolExecutor) vacate() *worker {
-	if len(e.returning) > 0 {
-		e.giveBack()
+	if e.passOn() {
 		return nil
 	}
 	e.taken--
-	return e.summon()
+	w := e.summon()
+	if w == nil && len(e.share.aside) > 0 && e.taken < e.places { // the call that waited was taken by another
+		e.taken++
+		e.bringBack(0)
+	}
+	return w
 }
 
 // pop returns the first call that waits, nil if there is none. intake.mu is held.
@@ -569,9 +635,7 @@ func (e *ThreadPoolExecutor) fall(w *worker, err error) {
 	refuse(w.next)
 	e.intake.mu.Lock()
 	e.queue.dead-- // w.next
-	if len(e.returning) > 0 {
-		e.giveBack()
-	} else {
+	if !e.passOn() {
 		e.taken--
 	}
 	e.end()
@@ -661,27 +725,32 @@ func (c *Call) lend() bool {
 	if in == nil || in.pool == nil || in.pool.KeepPlaces {
 		return false
 	}
-	e, x := in.pool, c.more()
-	x.mu.Lock()
-	r := x.rarely()
-	x.mu.Unlock()
+	e, p := in.pool, c.place()
 	e.intake.mu.Lock()
-	if r.place.isOver {
+	if p.isOver || e.isAside(p) {
 		e.intake.mu.Unlock()
 		return false
 	}
-	r.place.waits++
+	p.waits++
 	var w *worker
 	switch {
-	case r.place.waits > 1:
-	case r.place.back != nil: // it is lent again; who waits for it does without, as who comes while others wait
-		e.letGo(&r.place)
+	case p.waits > 1:
+	case p.back != nil: // it is lent again; who waits for it does without, as who comes while others wait
+		e.letGo(p)
 	default:
 		w = e.vacate()
 	}
 	e.intake.mu.Unlock()
 	e.start(w)
 	return true
+}
+
+// place returns what has become of the place of a call.
+func (c *Call) place() *place {
+	x := c.more()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return &x.rarely().place
 }
 
 // reclaim ends lend: it waits for a place. Calls that want their place back go
@@ -708,7 +777,8 @@ func (e *ThreadPoolExecutor) askBack(p *place) <-chan struct{} {
 	}
 	p.back = make(chan struct{})
 	e.returning = append(e.returning, p)
-	e.busy.Store(true)
+	e.mind()
+	e.want()
 	return p.back
 }
 

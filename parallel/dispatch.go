@@ -78,14 +78,14 @@ func (p *plan) settle() {
 		p.PreDispatch, p.ahead = PreDispatchAll, 1
 		return
 	case p.PreDispatch == 0:
-		p.PreDispatch = 2 * p.n
+		p.PreDispatch = times(2, p.n)
 	}
 	p.ahead = p.batchesOf(p.PreDispatch)
 	if w := p.ex.Workers(); w == 0 || w > p.n { // it would make all of them at once
 		p.ahead = min(p.ahead, p.n)
 	}
 	if p.Timeout > 0 && !p.here { // somebody looks for the start of each
-		p.ahead = min(p.ahead, 2*p.n)
+		p.ahead = min(p.ahead, times(2, p.n))
 	}
 }
 
@@ -94,13 +94,21 @@ func (p *plan) batchesOf(calls int) (batches int) {
 	if calls == PreDispatchAll {
 		return math.MaxInt
 	}
-	for calls > 0 {
-		slice := min(calls, max(1, p.BatchSize)*p.n)
+	slice := times(max(1, p.BatchSize), p.n)
+	in := func(slice int) (batches int) {
 		size := max(1, slice/p.n)
-		batches += (slice + size - 1) / size
-		calls -= slice
+		return slice/size + min(1, slice%size)
 	}
-	return batches
+	return times(calls/slice, in(slice)) + in(calls%slice) // no overflow: each has a call at least
+}
+
+// times returns a×b of numbers that are not negative, or math.MaxInt, which is no
+// limit, if that is more than an int holds.
+func times(a, b int) int {
+	if a > 0 && b > math.MaxInt/a {
+		return math.MaxInt
+	}
+	return a * b
 }
 
 // isPlain reports whether MapSlice does all that is asked for.
@@ -260,7 +268,7 @@ func (d *dispatcher[Out]) batches(source iter.Seq[Call[Out]]) iter.Seq[*batch[Ou
 			}
 			want = d.want(taken)
 		}
-		parts := 10 * d.n
+		parts := times(10, d.n)
 		if d.PreDispatch == PreDispatchAll || taken < d.PreDispatch {
 			parts = d.n // joblib has not seen the end of the source yet
 		}
@@ -287,7 +295,7 @@ func (d *dispatcher[Out]) want(taken int) int {
 	if size == 1 {
 		return 1
 	}
-	n := size * d.n
+	n := times(size, d.n)
 	if first := d.PreDispatch - taken; first > 0 { // joblib takes these apart from the others
 		n = min(n, first)
 	}

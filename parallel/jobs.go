@@ -15,8 +15,8 @@ import (
 // configuration; see [WithConfig].
 type Jobs struct {
 	// N is how many calls are made at once: n_jobs. 1 is one after another, -1 is as
-	// many as there are CPUs, -2 one less. 0 is that of the configuration, or the
-	// Workers of the Executor, or 1.
+	// many as there are CPUs, -2 one less; math.MaxInt is no limit. 0 is that of the
+	// configuration, or the Workers of the Executor, or 1.
 	N int
 
 	// Backend is the name of what makes the calls: "threads" (joblib's

@@ -213,6 +213,7 @@ func stream[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]], opt
 				return
 			}
 			for i, value := range b.values {
+				b.values[i] = none // what is given out is not held
 				err := b.err(i)
 				if err != nil && p.OnError.kind == useDefault {
 					value, err = p.OnError.value.(Out), nil

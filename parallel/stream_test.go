@@ -3,11 +3,13 @@ package parallel_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/gofutures/futures/executor"
 	"github.com/gofutures/futures/parallel"
@@ -212,6 +214,26 @@ func TestAStreamEndsWithTheCtx(t *testing.T) {
 					t.Errorf("%s, %v: %d errors, the last is %v, and %d calls run; want an end with an error", name, policy, errs, last, c.running.Load())
 				}
 			})
+		}
+	}
+}
+
+// What a loop drops is not held while its body runs.
+func TestStreamDoesNotHoldWhatItHasYielded(t *testing.T) {
+	type large struct{ _ [1 << 16]byte }
+	makeLarge := func(context.Context, int) (*large, error) { return new(large), nil }
+	for _, batch := range []int{1, 3} {
+		for v, err := range parallel.Stream(t.Context(), parallel.Jobs{N: 2, BatchSize: batch}, slices.Values(delayed(makeLarge, upTo(7)))) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			held := weak.Make(v)
+			v = nil
+			for begin := time.Now(); held.Value() != nil; runtime.GC() {
+				if time.Since(begin) > longEnough {
+					t.Fatalf("batches of %d: the result is held after %v", batch, longEnough)
+				}
+			}
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/gofutures/futures/executor"
 	"github.com/gofutures/futures/pool"
@@ -445,4 +446,22 @@ func TestImapThatEndsByGoexitLeavesThePoolAsItWas(t *testing.T) {
 			t.Errorf("Apply afterwards = %v, %v; want 6, nil", v, err)
 		}
 	})
+}
+
+// What a loop drops is not held while its body runs.
+func TestImapDoesNotHoldWhatItHasYielded(t *testing.T) {
+	type large struct{ _ [1 << 16]byte }
+	makeLarge := func(context.Context, int) (*large, error) { return new(large), nil }
+	p := pool.Threads(2)
+	defer p.Close()
+	for _, opts := range [][]pool.Option{nil, {pool.ChunkSize(3)}} {
+		for v, err := range pool.Imap(t.Context(), p, makeLarge, slices.Values([]int{1, 2, 3, 4, 5, 6, 7}), opts...) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			held := weak.Make(v)
+			v = nil
+			waitUntil(t, "the garbage collector takes the result", func() bool { runtime.GC(); return held.Value() == nil })
+		}
+	}
 }

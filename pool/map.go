@@ -80,9 +80,16 @@ func (p *Pool) chunkSize(given, n int) int {
 // quarter is the rule of multiprocessing: a quarter of a worker's share of n
 // elements, rounded up.
 func quarter(n, workers int) int {
-	parts := 4 * max(1, workers)
-	return (n + parts - 1) / parts
+	size := share(n, 4, workers)
+	if size*4*max(1, workers) < n { // no overflow: size is 0 where there are so many workers
+		size++
+	}
+	return size
 }
+
+// share returns how many of n elements a chunk has, rounded down, if each worker is to
+// get so many chunks. There may be any number of workers: math.MaxInt is no limit.
+func share(n, chunks, workers int) int { return n / chunks / max(1, workers) }
 
 // collect makes all elements, each with its outcome. Without a chunk size, there are many chunks for each
 // worker, because nothing is known of what an element costs.
@@ -92,7 +99,7 @@ func collect[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out
 	}
 	const chunksPerWorker = 32
 	if chunk = p.chunkSize(chunk, len(in)); chunk == 0 {
-		chunk = max(1, len(in)/(chunksPerWorker*max(1, p.Workers())))
+		chunk = max(1, share(len(in), chunksPerWorker, p.Workers()))
 	}
 	var last error
 	var failures executor.ItemErrors
