@@ -490,6 +490,7 @@ func (j *job) completeSafely(r result) {
 // finish ends a call whose result is kept.
 func (e *ProcessPoolExecutor) finish(j *job) {
 	c := j.call
+	done := c.route.Load().done
 	if j.grace != nil {
 		j.grace.Stop()
 	}
@@ -499,8 +500,8 @@ func (e *ProcessPoolExecutor) finish(j *job) {
 	e.intake.left(c)
 	c.state.Store(finished)
 	e.intake.mu.Unlock()
-	if c.route.Load().done != nil {
-		e.intake.watches.remove(c)
+	if done != nil {
+		e.intake.watches.remove(c, done)
 	}
 	c.wake()
 }
@@ -669,7 +670,7 @@ func (e *ProcessPoolExecutor) Shutdown(ctx context.Context) error {
 	err := e.intake.shutdown(ctx, func() {
 		e.tryNoMore()
 		e.empty(func(c *Call) { c.drop(cancelled) })
-		e.endAll(endedBy(ctx, ErrShutdown, ""))
+		e.endAll(endedBy(ctx, ErrShutdown, ErrShutdown.Error()))
 	})
 	if err == nil {
 		e.printer.flush(ctx)

@@ -95,7 +95,7 @@ func (c *Call) Complete(data []byte, err error) {
 			c.fail(ErrGoexit)
 		}
 		c.body.forget()
-		c.publish(finished)
+		c.settle()
 	}()
 	switch {
 	case errors.Is(err, errNothingToDo):
@@ -116,7 +116,8 @@ func (c *Call) Complete(data []byte, err error) {
 // Invoke makes a call that [Call.Encode] encoded in another process, and
 // returns what came of it, for [Call.Complete] there: the result, or the error
 // or the panic of the function. Its own error says that the call was not made:
-// it matches [ErrNotRegistered] if this program has no such function.
+// it matches [ErrNotRegistered] if this program has no such function. The function
+// gets ctx, which may end when Invoke returns: what is used afterwards cannot cross.
 func Invoke(ctx context.Context, name string, data []byte) ([]byte, error) {
 	if ctx == nil {
 		return nil, errNilContext("Invoke")

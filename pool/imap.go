@@ -36,6 +36,7 @@ func imap[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], 
 	if o.buffer > 0 {
 		opts = append(opts, executor.Buffer(o.buffer))
 	}
+	opts = append(opts, executor.Doing("pool: Imap"))
 	return func(yield func(Out, error) bool) {
 		err := o.forImap()
 		if err == nil {

@@ -61,7 +61,7 @@ func mapSlice[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Ou
 	if o.collects {
 		return collect(ctx, p, fn, in, o.chunk)
 	}
-	var opts []executor.MapOption
+	opts := []executor.MapOption{executor.Doing("pool: Map")}
 	if n := p.chunkSize(o.chunk, len(in)); n > 0 {
 		opts = append(opts, executor.ChunkSize(n))
 	}
