@@ -61,6 +61,7 @@ func (x *extra) attach(c *Call, a arrival) {
 	x.mu.Lock()
 	if x.over {
 		x.mu.Unlock()
+		c.look()
 		a.at.arrive(a.index)
 		return
 	}

@@ -54,7 +54,7 @@ func (c *Call) ended() bool { return c.state.Load() >= finished }
 // usual way for an executor to keep its promise. The function gets a ctx that
 // hands on the values and the end of ctx, which is the one that Execute was
 // given or derived from it, and that also ends when Cancel asks a running call
-// to stop.
+// to stop. It goes on when Run has returned, as ctx does.
 //
 // Run returns at once if the call has ended or was run before. A panic of the
 // function does not leave Run. A [runtime.Goexit] does, when the call has
@@ -63,12 +63,22 @@ func (c *Call) Run(ctx context.Context) {
 	if !c.start() {
 		return
 	}
-	defer c.publish(finished)
-	x := c.more()
-	x.mu.Lock()
-	x.rarely().parent = ctx
-	x.mu.Unlock()
-	c.run()
+	defer c.settle()
+	r := c.route.Load()
+	if r.ctx != ctx {
+		r = newRoute(ctx, r.intake)
+		x := c.more()
+		x.mu.Lock()
+		x.rarely().from = &r.life
+		x.mu.Unlock()
+	}
+	c.runFrom(r)
+}
+
+// settle publishes a call that no executor of this package has taken.
+func (c *Call) settle() {
+	c.publish(finished)
+	c.loseWay(finished)
 }
 
 // start moves the call from pending to running. Only who is told true may run
@@ -83,15 +93,27 @@ func (c *Call) start() bool {
 		return false
 	}
 	if r.done != nil && r.intake != nil {
-		r.intake.watches.remove(c)
+		r.intake.watches.remove(c, r.done)
 	}
 	return true
 }
 
 // run makes a started call and keeps its result, which is not visible before
 // publish.
-func (c *Call) run() {
-	var ctx context.Context = (*callContext)(c)
+func (c *Call) run() { c.runFrom(c.route.Load()) }
+
+// runFrom is run with a ctx that hands on that of r.
+func (c *Call) runFrom(r *route) {
+	if r.isLasting {
+		c.runWith((*rootContext)(c))
+		return
+	}
+	cc := r.context(c)
+	defer cc.leave(c) // deferred, because the function may end this goroutine
+	c.runWith(cc)
+}
+
+func (c *Call) runWith(ctx context.Context) {
 	if trace.IsEnabled() {
 		traced, task := trace.NewTask(ctx, c.body.name())
 		defer task.End()
@@ -137,6 +159,9 @@ func (c *Call) Reject(err error) bool {
 	c.fail(err)
 	c.body.forget()
 	c.publish(refused)
+	if r := c.route.Load(); r != nil && !r.isLasting {
+		c.route.CompareAndSwap(r, nowhere.lasting())
+	}
 	return true
 }
 
@@ -192,7 +217,7 @@ func (c *Call) withdraw(state uint32) bool {
 	if in != nil && !in.stop(c, state) || in == nil && !c.state.CompareAndSwap(pending, state) {
 		return false
 	}
-	if in == nil && !c.loseWay() {
+	if in == nil && !c.loseWay(state) {
 		in = c.intake() // an executor that hands its calls on has done so meanwhile
 	}
 	if c.body != nil {
@@ -211,10 +236,17 @@ func (c *Call) withdraw(state uint32) bool {
 }
 
 // Context returns the ctx of the call: it hands on the values and the end of the
-// ctx of Submit, and ends when Cancel asks the call to stop after it has started.
+// ctx of Submit, ends when Cancel asks the call to stop after it has started, and when
+// the call has ended.
 // Run gives the function such a ctx by itself; Context is for executors that make
 // calls elsewhere, to make them end there.
-func (c *Call) Context() context.Context { return (*callContext)(c) }
+func (c *Call) Context() context.Context {
+	x := c.more()
+	x.mu.Lock()
+	x.rarely().isBrief = true
+	x.mu.Unlock()
+	return (*rootContext)(c)
+}
 
 // Done returns a channel that is closed when the call has ended.
 func (c *Call) Done() <-chan struct{} {

@@ -2,22 +2,128 @@ package executor
 
 import (
 	"context"
+	"runtime"
+	"sync/atomic"
 	"time"
+	"weak"
 )
 
-// callContext is the ctx that a running call gives its function: the call
-// itself under another method set, so that it costs nothing. The usual cancel
-// context is made when the function first asks for Done.
+// A function gets a ctx that ends in three cases: when the ctx of Submit ends, when
+// Cancel asks the call to stop, and when Shutdown ends what runs. The last two are over
+// when the function returns. The ctx is not: what the function returns may use it, so
+// it goes on as the ctx of Submit does.
 //
-// Its Value is how a wait inside the function, with this ctx or one derived
-// from it, finds the call that waits: see await.
-type callContext Call
+//  1. A function that does not look at Done gets a ctx that hands on that of Submit,
+//     and nothing else is made.
+//  2. The first look at Done makes a life: a cancel context of package context, which
+//     is registered on the ctx of Submit, and which Cancel and Shutdown may end.
+//  3. When the call has ended, its life is let go: only the ctx that the function was
+//     given holds it, and through that the ctxs derived from it. When these are
+//     collected, the life is ended, which takes it off the ctx of Submit.
+//
+// The future and the ctx are two objects, because a finished future that is kept must
+// not keep the ctx of Submit, and a ctx that is kept must. Where nothing of the user's
+// could be kept, with context.Background, the call itself is the ctx, under another
+// method set.
+//
+// A registration that follows a weak pointer would let a goroutine that has only the
+// Done channel wait on. But a goroutine whose channel is reached by weak pointers only
+// is marked as leaked when the profile "goroutineleak" of Go 1.27 is taken, and the
+// program ends with a fatal error when it is woken afterwards.
 
-// callKey is the key under which a callContext finds its call.
+// callContext is the ctx that a call gives its function.
+type callContext struct {
+	call atomic.Pointer[Call] // nil when the function has returned
+	life atomic.Pointer[life] // that of its route, which is not final, until Done is asked for
+}
+
+// rootContext is the ctx of a call that was submitted with context.Background, and of
+// one that is made elsewhere.
+type rootContext Call
+
+// life is what the ctx of a call hands on.
+type life struct {
+	ctx     context.Context
+	intake  *intake // whose labels it has too; nil if there are none
+	isFinal bool
+}
+
+// ownLife is the life of one call.
+type ownLife struct {
+	life
+	root    *lifeRoot
+	mortal  mortal
+	isShown bool // guarded by extra.mu: the function has seen its Done, or somebody it gave its ctx to
+	isRoot  bool // of a rootContext
+}
+
+// lifeRoot is what an ownLife grows from. It is held by what is registered on the ctx
+// of Submit, and holds nothing of the life.
+type lifeRoot struct {
+	context.Context
+	cancel context.CancelCauseFunc
+}
+
+// AfterFunc is what package context asks a ctx that is not its own, instead of starting a
+// goroutine.
+func (r *lifeRoot) AfterFunc(f func()) (stop func() bool) {
+	if a, ok := r.Context.(interface{ AfterFunc(func()) func() bool }); ok {
+		return a.AfterFunc(f)
+	}
+	return context.AfterFunc(r.Context, f)
+}
+
+func newOwnLife(from life, isRoot bool) *ownLife {
+	root := &lifeRoot{Context: from.ctx}
+	l := &ownLife{root: root, isRoot: isRoot, life: life{intake: from.intake, isFinal: true}}
+	l.ctx, root.cancel = context.WithCancelCause(root)
+	l.mortal.killer = l
+	return l
+}
+
+func (l *ownLife) kill(cause error) { l.root.cancel(cause) }
+
+// letGo ends the life, whose call has ended, when it is collected.
+func (l *ownLife) letGo() {
+	if l.root.Done() == nil || l.ctx.Err() != nil || isInBubble() {
+		return
+	}
+	// A weak pointer, because the values of the ctx of Submit may lead to the life.
+	runtime.AddCleanup(l, func(p weak.Pointer[lifeRoot]) {
+		if root := p.Value(); root != nil {
+			root.cancel(nil)
+		}
+	}, weak.Make(l.root))
+}
+
+// isInBubble reports whether the caller is in a bubble of testing/synctest, whose clock has
+// no monotonic reading. It is over soon, and no goroutine from outside may close its
+// channels: that would end the program.
+func isInBubble() bool {
+	now := time.Now()
+	return now == now.Round(0)
+}
+
+// value is what a ctx that hands on l has for key.
+func (l *life) value(key any) any {
+	if v := l.ctx.Value(key); v != nil {
+		return v
+	}
+	// pprof.Do adds to the labels of its ctx, and sets those again when it
+	// returns: without this, a worker would lose its own.
+	if l.intake != nil && l.intake.labels != nil {
+		return l.intake.labels.Value(key)
+	}
+	return nil
+}
+
+// callKey is the key under which the ctx of a call has the call: how a wait inside the
+// function, with this ctx or one derived from it, finds the call that waits. See await.
 type callKey struct{}
 
-// callOf returns the running call whose ctx, or a ctx derived from it, ctx is.
-// It returns nil for any other ctx and when that call has ended.
+// callOf returns the running call whose ctx, or a ctx derived from it, ctx is. It
+// returns nil for any other ctx. A call that has ended does not wait: its ctx is then
+// like that of Submit, which may be the ctx of another call.
 func callOf(ctx context.Context) *Call {
 	c, _ := ctx.Value(callKey{}).(*Call)
 	if c == nil || c.ended() {
@@ -26,110 +132,232 @@ func callOf(ctx context.Context) *Call {
 	return c
 }
 
-// killed builds the cancel context of a call whose executor has ended all: it
-// has the cause.
-func (cc *callContext) killed() bool {
-	in := (*Call)(cc).intake()
-	return in != nil && in.killed.Load() && (*Call)(cc).build() != nil
+// isOwn reports whether ctx is the very ctx of a call.
+func isOwn(ctx context.Context) bool {
+	switch ctx.(type) {
+	case *callContext, *rootContext:
+		return true
+	}
+	return false
 }
 
-// built returns the ctx that Done made, nil if it has not, and the ctx that
-// this one hands on.
-func (cc *callContext) built() (own, parent context.Context) {
-	c := (*Call)(cc)
-	x := c.extra.Load()
-	if x == nil {
-		return nil, c.ctx()
+// context returns the ctx for the function of c, with what r hands on.
+func (r *route) context(c *Call) *callContext {
+	cc := &r.first
+	if r.hasFirst.Load() || !r.hasFirst.CompareAndSwap(false, true) {
+		cc = new(callContext)
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	switch r := x.rare; {
-	case r == nil:
-		return nil, c.ctx()
-	case r.parent != nil:
-		return r.ctx, r.parent
+	cc.call.Store(c)
+	cc.life.Store(&r.life)
+	return cc
+}
+
+// leave is called when the function has returned.
+func (cc *callContext) leave(c *Call) {
+	if l := c.ownLife(); l != nil && l.ctx.Err() != nil { // by Cancel, perhaps, and not seen yet
+		cc.fix(&l.life)
+	}
+	cc.call.Store(nil)
+}
+
+// now returns what cc hands on at this moment.
+func (cc *callContext) now() *life {
+	l := cc.life.Load()
+	if c := cc.call.Load(); !l.isFinal && c != nil && c.isInterrupted() {
+		return cc.settled()
+	}
+	return l
+}
+
+// settled returns what cc hands on from now on.
+func (cc *callContext) settled() *life {
+	l := cc.life.Load()
+	switch c := cc.call.Load(); {
+	case l.isFinal:
+		return l
+	case c != nil:
+		return cc.fix(&c.build(*l, true, false).life)
 	default:
-		return r.ctx, c.ctx()
+		return cc.fix(&life{l.ctx, l.intake, true})
 	}
 }
 
-func (cc *callContext) Done() <-chan struct{} { return (*Call)(cc).build().Done() }
-
-func (cc *callContext) Err() error {
-	own, parent := cc.built()
-	if own == nil && cc.killed() {
-		own, _ = cc.built()
+// fix makes l final, unless another is.
+func (cc *callContext) fix(l *life) *life {
+	if before := cc.life.Load(); !before.isFinal {
+		cc.life.CompareAndSwap(before, l)
 	}
-	if own != nil {
-		return own.Err()
-	}
-	if err := parent.Err(); err != nil {
-		return err
-	}
-	if (*Call)(cc).ended() {
-		return context.Canceled
-	}
-	return nil
+	return cc.life.Load()
 }
+
+func (cc *callContext) Done() <-chan struct{}       { return cc.settled().ctx.Done() }
+func (cc *callContext) Err() error                  { return cc.now().ctx.Err() }
+func (cc *callContext) Deadline() (time.Time, bool) { return cc.now().ctx.Deadline() }
 
 func (cc *callContext) Value(key any) any {
 	if key == (callKey{}) {
-		return (*Call)(cc)
+		if c := cc.call.Load(); c != nil && !c.ended() {
+			return c
+		}
 	}
-	own, parent := cc.built()
-	if own == nil && cc.killed() {
-		own, _ = cc.built()
-	}
-	if own == nil {
-		own = parent
-	}
-	if v := own.Value(key); v != nil {
-		return v
-	}
-	// pprof.Do adds to the labels of its ctx, and sets those again when it
-	// returns: without this, a worker would lose its own.
-	if in := (*Call)(cc).intake(); in != nil && in.labels != nil {
-		return in.labels.Value(key)
-	}
-	return nil
+	return cc.now().value(key)
 }
 
 // String makes the ctx print as what it is: fmt would walk, and race with, the
 // call behind it.
 func (cc *callContext) String() string { return "executor.callContext" }
 
-// build returns the call's cancel context and makes it if there is none.
-func (c *Call) build() context.Context {
-	own, parent := (*callContext)(c).built()
-	if own != nil {
-		return own
+// now returns what rc hands on at this moment.
+func (rc *rootContext) now() *life {
+	c := (*Call)(rc)
+	if c.isInterrupted() {
+		return &c.build(c.route.Load().life, false, true).life
 	}
-	ctx, cancel := context.WithCancelCause(parent) // not under a lock: parent may be anybody's
-	x := c.more()
-	x.mu.Lock()
-	r := x.rarely()
-	if r.ctx != nil {
-		defer x.mu.Unlock()
-		cancel(nil)
-		return r.ctx
+	if l := c.ownLife(); l != nil {
+		return &l.life
 	}
-	r.ctx, r.cancel.killer = ctx, cancelKiller(cancel)
-	over := x.over
-	x.mu.Unlock()
+	if c.ended() && c.isBrief() {
+		return &over
+	}
+	return &c.route.Load().life
+}
 
-	switch in := c.intake(); {
-	case over:
-		cancel(nil)
-	case in != nil:
-		in.enroll(&r.cancel)
-		x.settle(c)
-		if c.ended() {
-			in.strike(&r.cancel) // end may have been here before enroll
-		}
-	default:
-		x.settle(c)
-	}
+// over is the life of a call that is over with its function.
+var over = life{ctx: func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
 	return ctx
+}()}
+
+func (rc *rootContext) Done() <-chan struct{} {
+	c := (*Call)(rc)
+	if !c.ended() {
+		return c.build(c.route.Load().life, true, true).ctx.Done()
+	}
+	return rc.now().ctx.Done()
+}
+
+func (rc *rootContext) Err() error                  { return rc.now().ctx.Err() }
+func (rc *rootContext) Deadline() (time.Time, bool) { return rc.now().ctx.Deadline() }
+func (rc *rootContext) String() string              { return "executor.callContext" }
+
+func (rc *rootContext) Value(key any) any {
+	if c := (*Call)(rc); key == (callKey{}) && !c.ended() {
+		return c
+	}
+	return rc.now().value(key)
+}
+
+// isInterrupted reports whether the ctx of a running call has ended, or is to, by
+// something else than the end of the ctx of Submit.
+func (c *Call) isInterrupted() bool {
+	if in := c.intake(); in != nil && in.killed.Load() {
+		return !c.ended()
+	}
+	l := c.ownLife()
+	return l != nil && l.ctx.Err() != nil
+}
+
+// isBrief reports whether the ctx of c ends when c does.
+func (c *Call) isBrief() bool {
+	if c.route.Load().isBrief {
+		return true
+	}
+	x := c.extra.Load()
+	if x == nil {
+		return false
+	}
+	r := x.peek()
+	return r != nil && r.isBrief
+}
+
+// ownLife returns the life of a call that has not ended, nil if it has none.
+func (c *Call) ownLife() *ownLife {
+	x := c.extra.Load()
+	if x == nil {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.rare == nil {
+		return nil
+	}
+	return x.rare.life
+}
+
+// build returns the life of c, and makes one from another if there is none. isShown says
+// that the function will see its Done.
+func (c *Call) build(from life, isShown, isRoot bool) *ownLife {
+	x := c.more()
+	if l := x.showLife(isShown); l != nil {
+		return l
+	}
+	l := newOwnLife(from, isRoot) // not under a lock: ctx may be anybody's
+	switch kept, isLate := x.keepLife(l, isShown); {
+	case kept != l:
+		l.kill(nil)
+		return kept
+	case isLate:
+		c.leaveLife(l)
+		return l
+	}
+	in := c.intake()
+	if in != nil {
+		in.enroll(&l.mortal)
+	}
+	x.settle(c)
+	if in != nil && c.ended() {
+		in.strike(&l.mortal) // end may have been here before enroll
+	}
+	return l
+}
+
+// showLife returns the life of the call, nil if it has none.
+func (x *extra) showLife(isShown bool) *ownLife {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.rare == nil || x.rare.life == nil {
+		return nil
+	}
+	x.rare.life.isShown = x.rare.life.isShown || isShown
+	return x.rare.life
+}
+
+// keepLife makes l the life of the call, unless it has one. isLate says that end has been
+// here, and will not see it.
+func (x *extra) keepLife(l *ownLife, isShown bool) (kept *ownLife, isLate bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	r := x.rarely()
+	if r.life == nil && (!x.over || l.isRoot && isShown) {
+		r.life = l
+	} else if r.life != nil {
+		l = r.life
+	}
+	l.isShown = l.isShown || isShown
+	return l, x.over
+}
+
+// takeLife returns the life of c, which ends, nil if it has none, and forgets it unless the
+// ctx of c looks for it here. extra.mu is held.
+func (r *rare) takeLife(c *Call) *ownLife {
+	l := r.life
+	if l != nil && (!l.isRoot || r.isBrief || c.route.Load().isBrief) {
+		r.life = nil
+	}
+	return l
+}
+
+// leaveLife lets go of the life of a call that has ended.
+func (c *Call) leaveLife(l *ownLife) {
+	if l.isShown && !c.isBrief() {
+		l.letGo()
+	} else {
+		l.kill(nil)
+	}
+	if in := c.intake(); in != nil {
+		in.strike(&l.mortal)
+	}
 }
 
 // interrupt ends the ctx of a running call. It returns false if the call does not
@@ -141,18 +369,21 @@ func (c *Call) interrupt(cause error) bool {
 	case in != nil && in.processes != nil:
 		return in.processes.interrupt(c, cause)
 	}
-	c.build()
-	x := c.extra.Load()
-	x.mu.Lock()
-	cancel := x.rare.cancel.killer
-	x.mu.Unlock()
-	cancel.kill(cause)
+	from, isRoot := c.source()
+	c.build(from, false, isRoot).kill(cause)
 	return true
 }
 
-func (cc *callContext) Deadline() (time.Time, bool) {
-	_, parent := cc.built()
-	return parent.Deadline()
+// source returns what the ctx of c hands on until it has a life of its own, and whether
+// that is a rootContext.
+func (c *Call) source() (from life, isRoot bool) {
+	r := c.route.Load()
+	if x := c.extra.Load(); x != nil {
+		if rare := x.peek(); rare != nil && rare.from != nil {
+			return *rare.from, false
+		}
+	}
+	return r.life, r.isLasting
 }
 
 // endless is a ctx with the values of another one, as of [context.WithoutCancel],

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/pprof"
 	"runtime/trace"
 	"strings"
@@ -309,85 +310,30 @@ func TestACallSeesTheValuesAndTheDeadlineOfItsCtx(t *testing.T) {
 	})
 }
 
-// A ctx without an end has none until the call ends or is asked to stop.
-func TestTheCtxOfACallEndsWhenTheCallHasEnded(t *testing.T) {
-	for name, use := range map[string]func(context.Context) (context.Context, context.CancelFunc){
-		"not used":  func(ctx context.Context) (context.Context, context.CancelFunc) { return ctx, func() {} },
-		"Done used": func(ctx context.Context) (context.Context, context.CancelFunc) { ctx.Done(); return ctx, func() {} },
-		"derived":   context.WithCancel,
-		"derived, valued": func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithCancel(context.WithValue(ctx, ctxKey("k"), 1))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachBubble(t, func(t *testing.T, ex opened) {
-				var kept context.Context
-				_, err := executor.Go(context.Background(), ex, func(ctx context.Context) (int, error) {
-					var cancel context.CancelFunc
-					if kept, cancel = use(ctx); kept.Err() != nil {
-						cancel()
-						t.Errorf("Err = %v while the call runs; want nil", kept.Err())
-					}
-					select {
-					case <-kept.Done():
-						t.Error("Done is closed while the call runs")
-					default:
-					}
-					return 0, nil
-				}).Result(t.Context())
-				synctest.Wait()
-				if err != nil || kept.Err() != context.Canceled {
-					t.Errorf("Err = %v, Result = %v; want context.Canceled, nil", kept.Err(), err)
-				}
-				<-kept.Done()
-			})
-		})
-	}
-}
-
-// The same when Done is asked for only after the end.
-func TestTheCtxOfAnEndedCallIsDoneWhoeverAsksLate(t *testing.T) {
-	eachBubble(t, func(t *testing.T, ex opened) {
-		var kept context.Context
-		executor.Go(t.Context(), ex, func(ctx context.Context) (int, error) { kept = ctx; return 0, nil }).Result(t.Context())
-		if kept.Err() != context.Canceled {
-			t.Errorf("Err = %v; want context.Canceled", kept.Err())
-		}
-		<-kept.Done()
-		if kept.Err() != context.Canceled {
-			t.Errorf("Err after Done = %v; want context.Canceled", kept.Err())
-		}
-	})
-}
-
-// DESIGN, Speed: nothing is registered on ctx for a call that does not look at
-// Done, one thing for a call that does, and that goes with the call.
+// Nothing is registered on ctx for a call that does not look at Done, one thing for a
+// call that does, and that goes with the ctx of the call.
 func TestTheCtxOfACallIsBuiltWhenDoneIsAskedFor(t *testing.T) {
 	for name, ex := range map[string]opened{"ThreadPerTask": &executor.ThreadPerTask{}, "Sequential": &executor.Sequential{}} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				defer ex.Close()
-				ctx := newWatchedCtx()
-				f := executor.Go(ctx, ex, func(own context.Context) (int, error) {
-					if own.Err() != nil || own.Value(ctxKey("k")) != nil || ctx.ever() != 0 {
-						t.Errorf("%d registrations before Done; want 0", ctx.ever())
-					}
-					own.Done()
-					own.Done()
-					child, cancel := context.WithCancel(own)
-					defer cancel()
-					child.Done()
-					if ctx.ever() != 1 {
-						t.Errorf("%d registrations after Done; want 1", ctx.ever())
-					}
-					return 0, nil
-				})
-				f.Result(t.Context())
-				synctest.Wait()
-				if ctx.registered() != 0 {
-					t.Errorf("%d registrations after the call; want 0", ctx.registered())
+			defer ex.Close()
+			ctx := newWatchedCtx()
+			f := executor.Go(ctx, ex, func(own context.Context) (int, error) {
+				if own.Err() != nil || own.Value(ctxKey("k")) != nil || ctx.ever() != 0 {
+					t.Errorf("%d registrations before Done; want 0", ctx.ever())
 				}
+				own.Done()
+				own.Done()
+				child, cancel := context.WithCancel(own)
+				defer cancel()
+				child.Done()
+				if ctx.ever() != 1 {
+					t.Errorf("%d registrations after Done; want 1", ctx.ever())
+				}
+				return 0, nil
 			})
+			f.Result(t.Context())
+			untilGone(t, "the registration of a call", func() bool { return ctx.registered() == 0 })
+			runtime.KeepAlive(f)
 		})
 	}
 }
@@ -470,24 +416,18 @@ func TestEachCtxIsLeftWhenItsLastCallIsNotQueuedAnyMore(t *testing.T) {
 	})
 }
 
-// CTX-09: many short calls, one by one, on a ctx that lives on.
+// Many short calls, one by one, on a ctx that lives on. The ctx of a call that has asked
+// for Done is left when it is collected.
 func TestCallsThatComeOneByOneLeaveNothingOnTheirCtx(t *testing.T) {
-	eachBubble(t, func(t *testing.T, ex opened) {
+	each(t, func(t *testing.T, ex opened) {
 		ctx := newWatchedCtx()
 		for i := range 1000 {
 			if v, err := executor.Submit(ctx, ex, double, i).Result(t.Context()); v != 2*i || err != nil {
 				t.Fatalf("call %d = %v, %v", i, v, err)
 			}
 			executor.Go(ctx, ex, func(ctx context.Context) (int, error) { ctx.Done(); return 0, nil }).Result(t.Context())
-			synctest.Wait()
-			if n := ctx.registered(); n > 1 {
-				t.Fatalf("%d registrations after call %d; want at most 1", n, i)
-			}
 		}
-		time.Sleep(time.Second)
-		if n := ctx.registered(); n != 0 {
-			t.Errorf("%d registrations afterwards; want 0", n)
-		}
+		untilGone(t, "a registration", func() bool { return ctx.registered() == 0 })
 	})
 }
 

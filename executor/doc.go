@@ -59,6 +59,11 @@
 //     returned even when ctx has ended.
 //   - A queued call whose ctx ends is cancelled at once, though all workers are
 //     busy. Nothing is left on a ctx that lives on.
+//   - The ctx of a call lives as long as that of Submit, also when its function has
+//     returned; in a worker process it ends with the call. See [Submit].
+//   - An operation that ctx ended says so in one error, the same on every executor: it
+//     names what was called and matches ctx's error and its cause. See [Ended].
+//   - A panic that nobody asks for is logged, see [IgnoreLostPanics].
 //   - A panic is a [*PanicError] with value and stack, [runtime.Goexit] is
 //     [ErrGoexit]; neither costs a worker. User functions never run on the
 //     goroutine that submits or waits, unless WaitersHelp asks for that.

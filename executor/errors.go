@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 )
 
 var (
@@ -84,25 +85,55 @@ var errStopped = errors.New("executor: the ctx of the call ended")
 // ended as its reason.
 type endedError struct {
 	sentinel   error
-	detail     string // what it happened to, "" if the sentinel says enough
+	text       string // what ended, and what it was at
 	err, cause error  // of ctx
 }
 
 // endedBy returns the error of what ctx ended, which matches sentinel.
-func endedBy(ctx context.Context, sentinel error, detail string) error {
-	return &endedError{sentinel, detail, ctx.Err(), context.Cause(ctx)}
+func endedBy(ctx context.Context, sentinel error, text string) error {
+	return &endedError{sentinel, text, ctx.Err(), context.Cause(ctx)}
 }
 
-func (e *endedError) Error() string {
-	text := e.sentinel.Error()
-	if e.sentinel == ErrCancelled {
-		text = "executor: call cancelled" // without context.Canceled
-	}
-	if e.detail != "" {
-		text += ": " + e.detail
-	}
-	return text + ": " + e.cause.Error()
+// pendingIn returns the error of a wait that ctx ended.
+func pendingIn(ctx context.Context, doing string) error {
+	return endedBy(ctx, ErrPending, "executor: "+doing+": still pending")
 }
+
+// Ended returns err, the outcome of what somebody did with ctx, unless it comes of the end
+// of ctx: then it returns one error that says so, the same whatever the executor and the
+// functions made of that. Its text is that of doing, as "pool: Map", and of the cause; it
+// matches [ErrCancelled], ctx's error and its cause, and says that nothing goes on.
+//
+// It is for those who write such operations over executors, as [MapSlice] is one. The
+// error of a worker process that had to be ended is left as it is: it has the stacks.
+func Ended(ctx context.Context, doing string, err error) error {
+	if Is(err, context.DeadlineExceeded) {
+		awaitDeadline(ctx)
+	}
+	if err == nil || ctx.Err() == nil || !Is(err, ctx.Err()) && !Is(err, context.Cause(ctx)) || hasDied(err) {
+		return err
+	}
+	return endedBy(ctx, ErrCancelled, doing+": the ctx ended")
+}
+
+// hasDied reports whether err comes of a worker process that has ended.
+func hasDied(err error) (died bool) {
+	walk(err, func(e error) (goOn bool) {
+		_, died = e.(*WorkerDiedError)
+		return !died
+	})
+	return died
+}
+
+// awaitDeadline waits for the end of a ctx whose deadline has passed: that may have been
+// seen elsewhere before it is seen here.
+func awaitDeadline(ctx context.Context) {
+	if deadline, has := ctx.Deadline(); has && ctx.Done() != nil && !time.Now().Before(deadline) {
+		<-ctx.Done()
+	}
+}
+
+func (e *endedError) Error() string { return e.text + ": " + e.cause.Error() }
 
 // Is does not unwrap the sentinel: a call that a deadline cancelled does not
 // match context.Canceled, as ErrCancelled does.
@@ -130,7 +161,7 @@ func (e *WorkerDiedError) Error() string {
 	fmt.Fprintf(&b, "executor: worker process %d ", e.PID)
 	switch {
 	case e.reason != nil:
-		fmt.Fprintf(&b, "was ended: %v", e.reason)
+		fmt.Fprintf(&b, "was ended: %s", strings.TrimPrefix(e.reason.Error(), "executor: "))
 	case e.Signal != nil:
 		fmt.Fprintf(&b, "died of signal: %v", e.Signal)
 	case e.ExitCode < 0:

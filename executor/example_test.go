@@ -473,3 +473,40 @@ func ExampleThreadPoolExecutor_waitersHelp() {
 	fmt.Println(executor.Submit(context.Background(), ex, fib, 12).Result(context.Background()))
 	// Output: 144 <nil>
 }
+
+// A panic that nobody asks for is logged. This program does that by itself.
+func ExampleIgnoreLostPanics() {
+	executor.IgnoreLostPanics.Store(true)
+	defer executor.IgnoreLostPanics.Store(false)
+
+	ex := &executor.ThreadPerTask{}
+	defer ex.Close()
+	f := executor.Go(context.Background(), ex, func(context.Context) (int, error) { panic("kaboom") })
+	f.OnDone(func(f *executor.Future[int]) {
+		var p *executor.PanicError
+		if _, err := f.Result(context.Background()); errors.As(err, &p) {
+			fmt.Println("a call panicked:", p.Value)
+		}
+	})
+	<-f.Done()
+	time.Sleep(time.Millisecond) // OnDone's function has its own goroutine
+}
+
+// circular is an error that unwraps to itself.
+type circular struct{ error }
+
+func (c circular) Unwrap() error { return c }
+
+func ExampleIs() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{}
+	defer ex.Close()
+	_, err := executor.Go(ctx, ex, func(context.Context) (int, error) {
+		return 0, circular{io.EOF}
+	}).Result(ctx)
+	fmt.Println(executor.Is(err, io.EOF)) // errors.Is would not return
+	fmt.Println(executor.Is(fmt.Errorf("the end: %w", io.EOF), io.EOF))
+	// Output:
+	// false
+	// true
+}

@@ -24,7 +24,8 @@ type Func[In, Out any] = func(ctx context.Context, in In) (Out, error)
 //   - Calls start in the order of Execute.
 //   - Execute may block until there is room for c, not longer than ctx lasts.
 //   - A queued call whose ctx ends is to be cancelled at once, with c.Cancel.
-//   - c and ctx are not kept after c has ended.
+//   - c and ctx are not kept after c has ended, and a ctx derived from ctx that c.Run
+//     is given is not ended when c.Run returns.
 type Executor interface {
 	// Execute takes c, which was submitted with ctx.
 	Execute(ctx context.Context, c *Call)
@@ -35,8 +36,14 @@ type Executor interface {
 
 // Submit calls fn(ctx, in) on ex and returns its future: Executor.submit.
 //
-// The function gets a ctx that has the values of ctx and ends with it. If ctx
-// ends before the call has started, the call is cancelled at once. Submit
+// The function gets a ctx that has the values of ctx and ends with it, or when Cancel or
+// Shutdown ask the running call to stop. It goes on when the function has returned, so
+// that what that returns can use it: the body of an answer, rows, a command. It ends with
+// ctx then, or when nobody has it any more: who waits for its end keeps it, not only its
+// Done channel. What is derived from it is cancelled or stays on ctx, as always. In a
+// worker process, it ends with the call.
+//
+// If ctx ends before the call has started, the call is cancelled at once. Submit
 // blocks only if ex does: a [ThreadPoolExecutor] with a QueueLimit that is
 // full, or [Sequential].
 //
@@ -156,7 +163,7 @@ func (f *Future[T]) keep(value T, err error) {
 // return, and gives back function and argument.
 func (c *Call) guard(returned *bool) {
 	if !*returned {
-		c.fail(caught(recover()))
+		defer c.failBy(caught(recover())) // deferred, because the value's methods may do anything
 	}
 	c.body.forget()
 }

@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"context"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -29,9 +28,11 @@ type rare struct {
 	callbacks []func()
 	calling   bool // a goroutine is in callBack
 
-	parent context.Context // that Call.Run was given; nil: the call's own
-	ctx    context.Context // that callContext.Done built
-	cancel mortal          // of that
+	life    *ownLife // of the call, when its Done was asked for, or it was to stop
+	isBrief bool     // it ends with the call
+	from    *life    // what it is made from; nil: that of the route
+
+	panic *lostPanic // nil if the function did not panic
 
 	place place // guarded by intake.mu
 }
@@ -93,16 +94,16 @@ func (x *extra) end(c *Call) (callbacks bool) {
 		x.mu.Unlock()
 		return false
 	}
-	arrivals, cancel := r.arrivals, r.cancel.killer
+	arrivals, life := r.arrivals, r.takeLife(c)
 	r.arrivals = nil
 	callbacks = len(r.callbacks) > 0
+	if len(arrivals) > 0 || callbacks {
+		r.look()
+	}
 	x.mu.Unlock()
 
-	if cancel != nil {
-		cancel.kill(nil)
-		if in := c.intake(); in != nil {
-			in.strike(&r.cancel)
-		}
+	if life != nil {
+		c.leaveLife(life)
 	}
 	for _, a := range arrivals {
 		a.at.arrive(a.index)
@@ -140,6 +141,7 @@ func (x *extra) onDone(c *Call, fn func()) {
 	r.callbacks = append(r.callbacks, fn)
 	x.mu.Unlock()
 	if c.ended() {
+		c.look()
 		x.end(c)
 		x.callBack()
 	}

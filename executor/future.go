@@ -58,18 +58,30 @@ type Future[T any] struct {
 // nest and however few workers there are. A wait with another ctx, or for
 // anything else than a future, cannot be seen; if all workers wait like that
 // for calls that are still queued, they wait until their ctx ends.
-func (f *Future[T]) Result(ctx context.Context) (T, error) {
+func (f *Future[T]) Result(ctx context.Context) (T, error) { return f.resultFor(ctx, "Result") }
+
+// resultFor is Result in the name of what waits.
+func (f *Future[T]) resultFor(ctx context.Context, doing string) (T, error) {
 	if f == nil {
 		var none T
 		return none, errNilFuture
 	}
 	if !f.call.ended() {
-		if err := f.call.wait(ctx); err != nil {
+		if err := f.call.wait(ctx, doing); err != nil {
 			var none T
 			return none, err
 		}
 	}
-	return f.value, f.err()
+	return f.value, f.outcome()
+}
+
+// outcome is err for who asks for what came of the call.
+func (f *Future[T]) outcome() error {
+	err := f.err()
+	if err != nil {
+		f.call.look()
+	}
+	return err
 }
 
 // err returns the error of a call that has ended.
@@ -78,7 +90,7 @@ func (f *Future[T]) err() error {
 	case cancelled:
 		return ErrCancelled
 	case expired:
-		return endedBy(f.call.ctx(), ErrCancelled, "")
+		return f.call.route.Load().expiry()
 	}
 	return f.call.failure()
 }
@@ -165,6 +177,9 @@ func (f *Future[T]) String() string {
 // attach lets a hear of the end of the call, as the arrival of index.
 func (f *Future[T]) attach(a *arrivals, index int) {
 	if f == nil || f.call.ended() {
+		if f != nil {
+			f.call.look()
+		}
 		a.arrive(index)
 		return
 	}

@@ -48,7 +48,8 @@ func (e *ThreadPoolExecutor) helper(ctx context.Context) (h helper, mayHelp bool
 		return helper{}, false
 	}
 	h = helper{pool: e, ctx: ctx, waiting: callOf(ctx)}
-	if _, isOwn := ctx.(*callContext); !isOwn && ctx.Done() != nil {
+	isOwn := isOwn(ctx)
+	if !isOwn && ctx.Done() != nil {
 		return h, false
 	} else if h.waiting == nil {
 		return h, !isOwn // the ctx of a call that has ended
@@ -76,7 +77,7 @@ func (h *helper) begin(c *Call) bool {
 	e.unblock()
 	e.intake.mu.Unlock()
 	if r.done != nil {
-		e.intake.watches.remove(c)
+		e.intake.watches.remove(c, r.done)
 	}
 	return true
 }

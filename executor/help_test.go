@@ -135,7 +135,9 @@ func TestAWaitWithAnEndIsNoHelp(t *testing.T) {
 		_, err := executor.Go(context.Background(), ex, func(own context.Context) (int, error) {
 			ctx, cancel := context.WithTimeout(own, time.Second)
 			defer cancel()
-			return executor.Go(own, ex, sleepFor(time.Hour)).Result(ctx)
+			slow := executor.Go(own, ex, sleepFor(time.Hour))
+			defer slow.Cancel() // else it goes on, as its ctx does
+			return slow.Result(ctx)
 		}).Result(t.Context())
 		if !errors.Is(err, executor.ErrPending) {
 			t.Errorf("the call that waits: %v; want ErrPending", err)

@@ -32,6 +32,7 @@ type intake struct {
 	processes *processPool          // the executor, if its calls run in worker processes
 	labels    context.Context       // with the pprof labels of the workers; nil if there are none
 	last      atomic.Pointer[route] // of the last call, kept while there are calls of it
+	after     atomic.Pointer[route] // of calls that have ended
 
 	_       [64]byte   // what is above is read for each call, and what is below written
 	mu      sync.Mutex // guards the fields below
@@ -98,8 +99,8 @@ func (in *intake) count(err error) {
 
 // withdrawn counts a call that was taken and will never start.
 func (in *intake) withdrawn(c *Call) {
-	if c.route.Load().done != nil {
-		in.watches.remove(c)
+	if done := c.route.Load().done; done != nil {
+		in.watches.remove(c, done)
 	}
 	in.mu.Lock()
 	in.stats.Cancelled++
@@ -248,7 +249,7 @@ func (in *intake) drain(ctx context.Context) error {
 			if n := in.opened() - exempt; n > 0 {
 				what = fmt.Sprintf("%d calls have not ended", n)
 			}
-			return endedBy(ctx, ErrPending, what)
+			return pendingIn(ctx, "Shutdown: "+what)
 		}
 	}
 }

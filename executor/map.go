@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ type mapOptions struct {
 	chunk     int // 0: not given
 	buffer    int
 	unordered bool
+	doing     string // "": what it is
 	err       error
 }
 
@@ -39,6 +41,12 @@ func Buffer(n int) MapOption {
 // multiprocessing's imap_unordered. [MapSlice] is always in order.
 func Unordered() MapOption {
 	return func(o *mapOptions) { o.unordered = true }
+}
+
+// Doing makes the error of the end of ctx say that what ended was doing, as "pool: Imap",
+// and not Map or MapSlice. It is for those who build on them.
+func Doing(doing string) MapOption {
+	return func(o *mapOptions) { o.doing = doing }
 }
 
 func (o *mapOptions) positive(name string, n int) int {
@@ -112,13 +120,13 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in ite
 		if buffer == 0 {
 			buffer = 2 * min(limit(ex), math.MaxInt/2)
 		}
-		last := func(err error) {
+		last := func() {
 			var none Out
-			yield(none, err)
+			yield(none, Ended(ctx, cmp.Or(o.doing, "executor: Map"), ctx.Err()))
 		}
 		if o.chunk <= 1 {
 			one := func(item In) *Future[Out] { return Submit(ctx, ex, fn, item) }
-			each := func(f *Future[Out]) bool { return yield(f.value, f.err()) } // f is not held meanwhile
+			each := func(f *Future[Out]) bool { return yield(f.value, f.outcome()) } // f is not held meanwhile
 			slide(ctx, newWindow[Out](o.unordered), buffer, in, one, each, last)
 			return
 		}
@@ -151,15 +159,15 @@ func Collect[Out any](seq iter.Seq2[Out, error]) ([]Out, error) {
 }
 
 // slide submits the items of in and gives their futures to each when they are
-// done, with at most size of them in the window between the two, and to last the
-// error that ends it, if one does. It does so from inside the loop over in, so
+// done, with at most size of them in the window between the two, and calls last if ctx
+// ends it. It does so from inside the loop over in, so
 // that it needs no goroutine and no coroutine.
-func slide[In, Out any](ctx context.Context, w window[Out], size int, in iter.Seq[In], submit func(In) *Future[Out], each func(*Future[Out]) bool, last func(error)) {
+func slide[In, Out any](ctx context.Context, w window[Out], size int, in iter.Seq[In], submit func(In) *Future[Out], each func(*Future[Out]) bool, last func()) {
 	defer abandon(ctx, w)
 	next := func() (more bool) {
 		f, err := w.next(ctx)
-		if err != nil {
-			last(err)
+		if err != nil || f.call.state.Load() == expired {
+			last()
 			return false
 		}
 		isLast := f.call.isTurnedAway() // asked before, so that nothing holds f, and what it has given out
@@ -181,7 +189,7 @@ func slide[In, Out any](ctx context.Context, w window[Out], size int, in iter.Se
 		}
 	}
 	if cut {
-		last(endedBy(ctx, ErrPending, "Map"))
+		last()
 	}
 }
 
@@ -210,7 +218,7 @@ func abandon[Out any](ctx context.Context, w window[Out]) {
 // yieldOutcomes yields what came of the items of a chunk. If the chunk failed as
 // a whole, because its worker died, so did each item.
 func yieldOutcomes[Out any](f *Future[chunkResults[Out]], yield func(Out, error) bool) bool {
-	err := f.err()
+	err := f.outcome()
 	if err != nil && f.call.isTurnedAway() {
 		var none Out
 		return yield(none, err)

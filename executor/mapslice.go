@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"sync"
@@ -33,7 +34,7 @@ func MapSlice[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], i
 		return nil, err
 	}
 	workers := min(ex.Workers(), max(1, len(in))) // more have nothing to do
-	b := &bulk[In, Out]{fn: fn, in: in, out: make([]Out, len(in)), chunk: o.chunk, width: max(1, workers)}
+	b := &bulk[In, Out]{fn: fn, in: in, out: make([]Out, len(in)), chunk: o.chunk, width: max(1, workers), doing: cmp.Or(o.doing, "executor: MapSlice")}
 	b.runners = b.few[:0]
 	b.stopAt.Store(math.MaxInt64)
 	forever := ctx // runners write to out until they have ended
@@ -74,6 +75,7 @@ type bulk[In, Out any] struct {
 	stopAt atomic.Int64 // elements from here on do not start
 	chunk  int          // 0: guided
 	width  int          // runners that run at once
+	doing  string       // what the user called
 
 	runners []*bulkRunner[In, Out]
 	few     [2]*bulkRunner[In, Out] // the memory of runners, if there are no more
@@ -167,11 +169,11 @@ func (b *bulk[In, Out]) wait(forever, ctx context.Context, ex Executor) ([]Out, 
 	}
 	switch {
 	case b.err != nil:
-		return nil, b.err
+		return nil, Ended(ctx, b.doing, b.err)
 	case b.made.Load() == int64(len(b.in)):
 		return b.out, nil
 	case ctx.Err() != nil:
-		return nil, endedBy(ctx, ErrCancelled, "MapSlice")
+		return nil, Ended(ctx, b.doing, ctx.Err())
 	case refusal == nil: // Shutdown ended the runners
 		refusal = ErrShutdown
 	}

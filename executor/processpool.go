@@ -640,17 +640,18 @@ func (e *processPool) finish(r *request, over int, err error) {
 	}
 	e.intake.mu.Unlock()
 	if r.err != nil {
-		c.fail(r.err)
+		c.failBy(r.err)
 	}
 	c.body.forget()
+	done := c.route.Load().done // before left, which takes the ctx away
 	e.intake.mu.Lock()
 	r.stopGraces()
 	e.intake.count(c.failure())
 	e.intake.left(c)
 	c.state.Store(finished)
 	e.intake.mu.Unlock()
-	if c.route.Load().done != nil {
-		e.intake.watches.remove(c)
+	if done != nil {
+		e.intake.watches.remove(c, done)
 	}
 	c.wake()
 }
@@ -753,7 +754,7 @@ func (e *processPool) endAsked() {
 // withdrawal is the error of what does not start because its call was asked to stop.
 func (c *Call) withdrawal() error {
 	if ctx := c.ctx(); ctx.Err() != nil {
-		return endedBy(ctx, ErrCancelled, "")
+		return endedBy(ctx, ErrCancelled, "executor: call cancelled")
 	}
 	return ErrCancelled
 }
@@ -928,7 +929,7 @@ func (e *processPool) shutdown(ctx context.Context) error {
 	err := e.intake.shutdown(ctx, func() {
 		e.tryNoMore()
 		e.empty(func(c *Call) { c.drop(cancelled) }, ErrCancelled)
-		e.endAll(endedBy(ctx, ErrShutdown, ""))
+		e.endAll(endedBy(ctx, ErrShutdown, ErrShutdown.Error()))
 	})
 	if err == nil {
 		e.printer.flush(ctx)

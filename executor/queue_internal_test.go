@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -191,7 +192,7 @@ func TestTheEndOfAWatchLeavesItsSuccessorAlone(t *testing.T) {
 	done := make(chan struct{})
 	stale, current := &watch{done: done}, &watch{done: done}
 	ws := &watches{watch: map[<-chan struct{}]*watch{done: current}}
-	ws.end(stale)
+	ws.end(context.Background(), stale)
 	if got := ws.find(done); got != current {
 		t.Errorf("find = %p; want %p, whose calls are still queued", got, current)
 	}

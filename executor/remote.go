@@ -100,10 +100,10 @@ func (c *Call) Complete(data []byte, err error) {
 		err = c.body.complete(0, allItems, r)
 	}
 	if err != nil && err != errNothingToDo {
-		c.fail(err)
+		c.failBy(err)
 	}
 	c.body.forget()
-	c.publish(finished)
+	c.settle()
 }
 
 // allItems is how many items a result is about that came whole: all that were made.
@@ -112,7 +112,8 @@ const allItems = -1
 // Invoke makes a call that [Call.Encode] encoded in another process, and
 // returns what came of it, for [Call.Complete] there: the result, or the error
 // or the panic of the function. Its own error says that the call was not made:
-// it matches [ErrNotRegistered] if this program has no such function.
+// it matches [ErrNotRegistered] if this program has no such function. The function
+// gets ctx, which may end when Invoke returns: what is used afterwards cannot cross.
 func Invoke(ctx context.Context, name string, data []byte) ([]byte, error) {
 	if ctx == nil {
 		return nil, errNilContext("Invoke")

@@ -89,13 +89,14 @@ func (fs *functions) sentinelsIn(err error) (names []string) {
 	fs.mu.RLock()
 	sentinels := maps.Clone(fs.sentinels) // not under the lock: methods of err may be slow
 	fs.mu.RUnlock()
-	walk(err, func(e error) {
+	walk(err, func(e error) (goOn bool) {
 		for name, sentinel := range sentinels {
 			if matches(e, sentinel) {
 				names = append(names, name)
 				delete(sentinels, name)
 			}
 		}
+		return len(sentinels) > 0
 	})
 	slices.Sort(names)
 	return names
@@ -104,9 +105,20 @@ func (fs *functions) sentinelsIn(err error) (names []string) {
 // mostSteps is how far walk goes. An error that unwraps to itself has no end.
 const mostSteps = 1000
 
+// Is is [errors.Is] for the error of a function that may be anybody's: it ends where an
+// Unwrap method leads round in a circle, after 1,000 steps, and a method that panics
+// matches nothing. The packages of this module look at the errors of calls with it.
+func Is(err, target error) (found bool) {
+	walk(err, func(e error) (goOn bool) {
+		found = matches(e, target)
+		return !found
+	})
+	return found
+}
+
 // walk calls visit for err and for all that it wraps, as errors.Is goes, up to a
-// number. A method that panics is where it ends.
-func walk(err error, visit func(error)) {
+// number, and while visit says to. A method that panics is where it ends.
+func walk(err error, visit func(error) (goOn bool)) {
 	defer func() { _ = recover() }()
 	for left, next := mostSteps, []error{err}; left > 0 && len(next) > 0; left-- {
 		err = next[len(next)-1]
@@ -114,7 +126,9 @@ func walk(err error, visit func(error)) {
 		if err == nil {
 			continue
 		}
-		visit(err)
+		if !visit(err) {
+			return
+		}
 		switch e := err.(type) {
 		case interface{ Unwrap() error }:
 			next = append(next, e.Unwrap())

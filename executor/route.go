@@ -10,14 +10,19 @@ import (
 // executor of this package that took it. Calls with one ctx on one executor share
 // their route, which spares each of them three words.
 type route struct {
-	ctx    context.Context
-	done   <-chan struct{} // of ctx; nil: it never ends
-	intake *intake         // nil: no executor of this package has taken the call
+	life                 // with ctx, and intake: nil if no executor of this package has taken the call
+	done <-chan struct{} // of ctx; nil: it never ends
 
-	isShared  bool // it may be that of other calls
-	isLasting bool // it holds nothing of the user's
+	isShared  bool  // it may be that of other calls
+	isLasting bool  // it holds nothing of the user's
+	isBrief   bool  // the ctx of its calls ends with them
+	reason    error // why a call that has ended was cancelled; nil if its state says enough
 
-	calls atomic.Int64 // that were taken and have not ended, unless isLasting
+	first    callContext // of one call, which spares it an object
+	hasFirst atomic.Bool
+
+	calls atomic.Int64          // that were taken and have not ended, unless isLasting
+	end   atomic.Pointer[route] // that of its calls when ctx has ended before they started
 }
 
 // routeFrom returns a route without an end.
@@ -30,11 +35,20 @@ func routeFrom(ctx context.Context) *route {
 
 var fromBackground = newRoute(context.Background(), nil)
 
+// inWorker is the route of calls in a worker process, where nothing uses the ctx of a
+// call that has returned.
+var inWorker = &route{life: life{ctx: context.Background()}, isLasting: true, isBrief: true}
+
 func newRoute(ctx context.Context, in *intake) *route {
 	isLasting := ctx == context.Background()
 	// Only pointers are compared with: other types may not be comparable.
 	isShared := isLasting || reflect.TypeOf(ctx).Kind() == reflect.Pointer
-	return &route{ctx: ctx, done: ctx.Done(), intake: in, isShared: isShared, isLasting: isLasting}
+	return &route{life: life{ctx: ctx, intake: in}, done: ctx.Done(), isShared: isShared, isLasting: isLasting}
+}
+
+// lastingRoute returns a route to in that holds nothing of the user's.
+func lastingRoute(in *intake, reason error) *route {
+	return &route{life: life{ctx: context.Background(), intake: in}, isLasting: true, reason: reason}
 }
 
 // route returns a route from ctx to in.
@@ -63,24 +77,56 @@ func (in *intake) keepRoute(c *Call) {
 	}
 }
 
-// nowhere is the intake of a call that was cancelled before an executor took it.
+// nowhere is the intake of a call that has ended before an executor took it.
 var nowhere intake
 
 // loseWay makes nowhere the end of c's route, unless it has an end.
-func (c *Call) loseWay() bool {
+func (c *Call) loseWay(state uint32) bool {
 	r := c.route.Load()
 	if r == nil {
 		return true
 	}
-	return r.intake == nil && c.route.CompareAndSwap(r, &route{ctx: r.ctx, done: r.done, intake: &nowhere})
+	return r.intake == nil && c.route.CompareAndSwap(r, r.after(&nowhere, state))
 }
 
-// forgetRoute undoes keepRoute when the last call of a ctx has ended, which is the
-// user's.
+// forgetRoute undoes keepRoute. The call, which has ended, goes on without the ctx, which
+// is the user's, and so does the executor when this was its last call.
 func (in *intake) forgetRoute(c *Call) {
-	if r := c.route.Load(); !r.isLasting && r.calls.Add(-1) == 0 {
+	r := c.route.Load()
+	if r.isLasting {
+		return
+	}
+	c.route.Store(r.after(in, c.state.Load()))
+	if r.calls.Add(-1) == 0 {
 		in.last.CompareAndSwap(r, nil)
 	}
+}
+
+// after returns the route of a call that has come to state, its last, instead of r.
+func (r *route) after(in *intake, state uint32) *route {
+	if state != expired {
+		return in.lasting()
+	}
+	if r.end.Load() == nil {
+		r.end.CompareAndSwap(nil, lastingRoute(in, r.expiry()))
+	}
+	return r.end.Load()
+}
+
+// lasting returns the route that calls have when they have ended.
+func (in *intake) lasting() *route {
+	if in.after.Load() == nil {
+		in.after.CompareAndSwap(nil, lastingRoute(in, nil))
+	}
+	return in.after.Load()
+}
+
+// expiry returns the error of a call that was cancelled by the end of its ctx.
+func (r *route) expiry() error {
+	if r.reason != nil {
+		return r.reason
+	}
+	return endedBy(r.ctx, ErrCancelled, "executor: call cancelled")
 }
 
 // ctx returns the ctx of Submit; nil for a promise.

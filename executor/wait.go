@@ -60,7 +60,7 @@ func Wait[F Waitable](ctx context.Context, until Until, fs ...F) (done, pending 
 			break
 		}
 		if come, err = l.arrivals.next(ctx); err != nil {
-			err = endedBy(ctx, ErrPending, fmt.Sprintf("%d of %d futures", left, len(l.indexes)))
+			err = pendingIn(ctx, fmt.Sprintf("Wait: %d of %d futures", left, len(l.indexes)))
 			break
 		}
 	}
@@ -117,7 +117,7 @@ func Gather[T any](ctx context.Context, fs ...*Future[T]) ([]T, error) {
 	out := make([]T, len(fs))
 	for i, f := range fs {
 		var err error
-		if out[i], err = f.Result(ctx); err != nil {
+		if out[i], err = f.resultFor(ctx, "Gather"); err != nil {
 			return nil, err
 		}
 	}
@@ -134,14 +134,14 @@ func await(ctx context.Context, c <-chan struct{}) error {
 	case <-c:
 		return nil
 	case <-ctx.Done():
-		return endedBy(ctx, ErrPending, "")
+		return ctx.Err()
 	}
 }
 
 // wait waits for the call to end.
-func (c *Call) wait(ctx context.Context) error {
+func (c *Call) wait(ctx context.Context, doing string) error {
 	if ctx == nil {
-		return errNilContext("Future.Result")
+		return errNilContext(doing)
 	}
 	if c.help(ctx) {
 		return nil
@@ -152,11 +152,10 @@ func (c *Call) wait(ctx context.Context) error {
 		x.ended.Wait()
 		return nil
 	}
-	err := await(ctx, c.Done())
-	if c.ended() {
-		return nil // also when ctx has ended
+	if await(ctx, c.Done()) == nil || c.ended() { // also when ctx has ended
+		return nil
 	}
-	return err
+	return pendingIn(ctx, doing)
 }
 
 // listener hears of the end of futures.

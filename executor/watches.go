@@ -30,9 +30,10 @@ type watch struct {
 
 // add watches a call that is queued, unless it has started meanwhile.
 func (ws *watches) add(c *Call) {
-	done := c.route.Load().done
+	r := c.route.Load()
+	done := r.done
 	ws.mu.Lock()
-	if !c.isWatched() {
+	if done == nil || !c.isWatched() { // nil: it has ended
 		ws.mu.Unlock()
 		return
 	}
@@ -43,7 +44,7 @@ func (ws *watches) add(c *Call) {
 			ws.watch = make(map[<-chan struct{}]*watch)
 		}
 		ws.watch[done] = w
-		w.stop = context.AfterFunc(c.ctx(), func() { ws.end(w) })
+		w.stop = context.AfterFunc(r.ctx, func() { ws.end(r.ctx, w) })
 	}
 	w.calls = append(w.calls, c)
 	c.slot = uint32(len(w.calls))
@@ -77,14 +78,14 @@ func (ws *watches) keep(w *watch) (stop func() bool) {
 
 func noStop() bool { return false }
 
-// remove forgets a call that has started or was cancelled.
-func (ws *watches) remove(c *Call) {
+// remove forgets a call that has started or was cancelled, with the Done of its ctx.
+func (ws *watches) remove(c *Call, done <-chan struct{}) {
 	ws.mu.Lock()
 	if c.slot == 0 {
 		ws.mu.Unlock()
 		return
 	}
-	w := ws.find(c.route.Load().done)
+	w := ws.find(done)
 	last := w.calls[len(w.calls)-1]
 	w.calls[c.slot-1], last.slot = last, c.slot
 	w.calls[len(w.calls)-1] = nil
@@ -116,7 +117,7 @@ func (ws *watches) tick() {
 }
 
 // end cancels the queued calls of a ctx that has ended.
-func (ws *watches) end(w *watch) {
+func (ws *watches) end(ctx context.Context, w *watch) {
 	ws.mu.Lock()
 	calls := w.calls
 	w.calls = nil
@@ -131,7 +132,7 @@ func (ws *watches) end(w *watch) {
 	}
 	ws.mu.Unlock()
 	for _, c := range calls {
-		for !c.drop(expired) && c.intake().processes != nil && !c.interrupt(endedBy(c.ctx(), errStopped, "")) {
+		for !c.drop(expired) && c.intake().processes != nil && !c.interrupt(endedBy(ctx, errStopped, errStopped.Error())) {
 		}
 	}
 }

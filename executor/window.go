@@ -36,7 +36,7 @@ func (w *orderedWindow[T]) rest() []*Future[T] { return w.calls[w.first:] }
 func (w *orderedWindow[T]) next(ctx context.Context) (*Future[T], error) {
 	f := w.calls[w.first]
 	if !f.call.ended() {
-		if err := f.call.wait(ctx); err != nil {
+		if err := f.call.wait(ctx, "Map"); err != nil {
 			return nil, err
 		}
 	}

@@ -1,11 +1,13 @@
 package executor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -192,12 +194,39 @@ func (w *workshop) cancel(m wire.Cancel) *Call {
 	return nil
 }
 
-// printStacks prints the stacks of all goroutines, the one that makes the call
-// among them.
+// printStacks prints the stacks of all goroutines: first the one that makes the call,
+// because there may be a crowd of others, and not all that is printed is kept.
 func printStacks() {
-	const most = 1 << 20
-	buf := make([]byte, most)
-	_, _ = os.Stderr.Write(buf[:runtime.Stack(buf, true)])
+	_, _ = os.Stderr.Write(callFirst(allStacks()))
+}
+
+// allStacks returns the stacks of all goroutines, this one first.
+func allStacks() []byte {
+	const most = 64 << 20
+	for size := 1 << 20; ; size *= 4 {
+		buf := make([]byte, size)
+		if n := runtime.Stack(buf, true); n < size || size >= most {
+			return buf[:n]
+		}
+	}
+}
+
+// callFirst moves the stack of the goroutine that makes a call to the beginning.
+func callFirst(stacks []byte) []byte {
+	const gap = "\n\n"
+	at := bytes.Index(stacks, []byte("executor.(*workshop).make("))
+	if at < 0 {
+		return stacks
+	}
+	begin := bytes.LastIndex(stacks[:at], []byte(gap)) + len(gap)
+	if begin < len(gap) {
+		return stacks // it is the first
+	}
+	end := len(stacks)
+	if n := bytes.Index(stacks[at:], []byte(gap)); n >= 0 {
+		end = at + n
+	}
+	return slices.Concat(stacks[begin:end], []byte(gap), stacks[:begin], stacks[end:])
 }
 
 // work makes the calls, after the Initializer.
@@ -343,14 +372,15 @@ func (w *workshop) make(m *arrived, v *invocation) {
 	if m.Items > 0 {
 		v.notes = w.notesOf(m, v.fn.makesInPlace())
 	}
-	ctx := context.Background()
+	r := inWorker
 	if m.HasTimeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, m.deadline)
+		ctx, cancel := context.WithDeadline(context.Background(), m.deadline)
 		defer cancel()
+		r = newRoute(ctx, nil)
+		r.isBrief = true
 	}
 	c := &Call{body: v}
-	c.route.Store(routeFrom(ctx))
+	c.route.Store(r)
 	c.state.Store(running)
 	defer c.publish(finished)
 	w.mu.Lock()

@@ -2,7 +2,6 @@ package parallel
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"math"
 	"sync"
@@ -207,7 +206,7 @@ var closedChan = func() chan struct{} {
 // exited returns a batch in which a function has ended its goroutine, which is all
 // that the executor knows of it: the first one, if there are some.
 func (d *dispatcher[Out]) exited(err error) *batch[Out] {
-	if !errors.Is(err, executor.ErrGoexit) {
+	if !executor.Is(err, executor.ErrGoexit) {
 		return nil
 	}
 	var first *batch[Out]

@@ -65,7 +65,7 @@ func (c *CachedFunc[In, Out]) share(ctx context.Context, key disk.Key, in In) (o
 			continue
 		}
 		out, err = c.land(ctx, in, l)
-		if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, ctx.Err()) {
+		if ctx.Err() != nil && executor.Is(err, context.Canceled) && !executor.Is(err, ctx.Err()) {
 			err = fmt.Errorf("%w: %w", ctx.Err(), err) // a deadline has passed, and then the function's ctx was cancelled
 		}
 		return out, err

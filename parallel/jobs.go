@@ -46,7 +46,8 @@ type Jobs struct {
 	// Timeout is how long each call may take, from its start. Then its ctx ends, and
 	// its outcome is a TimeoutError, whatever it returns; in a worker process it is
 	// killed if it does not return within a second. Then no more than 2 x N calls are
-	// ahead there. 0 is no limit.
+	// ahead there. With a Timeout, the ctx of a call ends when the call returns. 0 is no
+	// limit.
 	Timeout time.Duration
 
 	// OnError says what happens when a call fails: StopAtFirst, CollectErrors, or

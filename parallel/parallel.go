@@ -19,7 +19,7 @@ func Parallel[Out any](ctx context.Context, n int, calls ...Call[Out]) ([]Out, e
 	if n == 0 {
 		return nil, errZero()
 	}
-	return run(ctx, Jobs{N: n}, slices.Values(calls), len(calls))
+	return run(ctx, "parallel: Parallel", Jobs{N: n}, slices.Values(calls), len(calls))
 }
 
 func errZero() error {
@@ -41,7 +41,7 @@ func Map[In, Out any](ctx context.Context, n int, fn executor.Func[In, Out], in 
 	}
 	defer p.close()
 	if p.isPlain() {
-		return executor.MapSlice(p.ctx, p.ex, fn, in)
+		return executor.MapSlice(p.ctx, p.ex, fn, in, executor.Doing("parallel: Map"))
 	}
 	calls := func(yield func(Call[Out]) bool) {
 		for _, x := range in {
@@ -50,7 +50,7 @@ func Map[In, Out any](ctx context.Context, n int, fn executor.Func[In, Out], in 
 			}
 		}
 	}
-	return collect(p, calls, len(in))
+	return collect(p, "parallel: Map", calls, len(in))
 }
 
 // Run makes the calls as j says, and returns the results in order: Parallel(...)(calls).
@@ -59,16 +59,16 @@ func Map[In, Out any](ctx context.Context, n int, fn executor.Func[In, Out], in 
 // If ctx ends, the error matches ctx's. Run returns when the calls that run have
 // returned.
 func Run[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) ([]Out, error) {
-	return run(ctx, j, calls, 0)
+	return run(ctx, "parallel: Run", j, calls, 0)
 }
 
-func run[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]], total int) ([]Out, error) {
+func run[Out any](ctx context.Context, doing string, j Jobs, calls iter.Seq[Call[Out]], total int) ([]Out, error) {
 	p, err := planOf(ctx, j, calls)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	return collect(p, calls, total)
+	return collect(p, doing, calls, total)
 }
 
 // planOf is Jobs.plan for calls.
@@ -91,16 +91,16 @@ func planOf[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) (*p
 }
 
 // collect makes the calls and keeps their results.
-func collect[Out any](p *plan, calls iter.Seq[Call[Out]], total int) ([]Out, error) {
+func collect[Out any](p *plan, doing string, calls iter.Seq[Call[Out]], total int) ([]Out, error) {
 	d := newDispatcher[Out](p, total)
 	defer d.report.flush()
 	d.whole = p.OnError.kind == stopAtFirst
 	r := results[Out]{policy: p.OnError, out: make([]Out, 0, total), ahead: map[int]int{}}
-	for b, err := range d.ended(calls, executor.Unordered()) {
+	for b, err := range d.ended(calls, executor.Unordered(), executor.Doing(doing)) {
 		if err != nil && r.first != nil {
-			return nil, r.first.Err
+			return nil, executor.Ended(p.ctx, doing, r.first.Err)
 		} else if err != nil {
-			return nil, err
+			return nil, executor.Ended(p.ctx, doing, err)
 		}
 		r.keep(b)
 		if r.first == nil {
@@ -108,7 +108,7 @@ func collect[Out any](p *plan, calls iter.Seq[Call[Out]], total int) ([]Out, err
 		}
 		d.stops = true // what is behind it need not begin
 		if r.whole >= r.first.Index {
-			return nil, r.first.Err
+			return nil, executor.Ended(p.ctx, doing, r.first.Err)
 		}
 	}
 	d.report.finish()
@@ -187,16 +187,16 @@ func (r *results[Out]) error() error {
 // Leaving the loop cancels what has not started, ends the ctx of what runs and
 // waits until that has returned.
 func Stream[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) iter.Seq2[Out, error] {
-	return stream(ctx, j, calls)
+	return stream(ctx, "parallel: Stream", j, calls)
 }
 
 // StreamUnordered is [Stream] in whatever order the results come:
 // return_as="generator_unordered".
 func StreamUnordered[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]]) iter.Seq2[Out, error] {
-	return stream(ctx, j, calls, executor.Unordered())
+	return stream(ctx, "parallel: StreamUnordered", j, calls, executor.Unordered())
 }
 
-func stream[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]], opts ...executor.MapOption) iter.Seq2[Out, error] {
+func stream[Out any](ctx context.Context, doing string, j Jobs, calls iter.Seq[Call[Out]], opts ...executor.MapOption) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		var none Out
 		p, err := planOf(ctx, j, calls)
@@ -207,9 +207,9 @@ func stream[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]], opt
 		defer p.close()
 		d := newDispatcher[Out](p, 0)
 		defer d.report.flush()
-		for b, err := range d.ended(calls, opts...) {
+		for b, err := range d.ended(calls, append(opts, executor.Doing(doing))...) {
 			if err != nil {
-				yield(none, err)
+				yield(none, executor.Ended(p.ctx, doing, err))
 				return
 			}
 			for i, value := range b.values {
@@ -217,6 +217,9 @@ func stream[Out any](ctx context.Context, j Jobs, calls iter.Seq[Call[Out]], opt
 				err := b.err(i)
 				if err != nil && p.OnError.kind == useDefault {
 					value, err = p.OnError.value.(Out), nil
+				}
+				if p.OnError.kind == stopAtFirst { // it is the last
+					err = executor.Ended(p.ctx, doing, err)
 				}
 				if !yield(value, err) || err != nil && p.OnError.kind == stopAtFirst {
 					return

@@ -17,10 +17,27 @@ type TimeoutError struct {
 }
 
 func (e *TimeoutError) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("parallel: a call has taken longer than its Timeout of %v", e.After)
+	text := fmt.Sprintf("parallel: a call has taken longer than its Timeout of %v", e.After)
+	var died *executor.WorkerDiedError
+	switch {
+	case errors.As(e.Err, &died): // it was ended, because of the Timeout
+		text += fmt.Sprintf(", and its worker process %d was ended", died.PID)
+		if died.Stderr != "" {
+			text += "; its last lines:\n" + died.Stderr
+		}
+	case e.Err != nil && !saysNoMore(e.Err):
+		text += ": " + e.Err.Error()
 	}
-	return fmt.Sprintf("parallel: a call has taken longer than its Timeout of %v: %v", e.After, e.Err)
+	return text
+}
+
+// saysNoMore reports whether err is that of the ctx of a call, which had a Timeout.
+func saysNoMore(err error) bool {
+	switch err.Error() {
+	case errTimeout.Error(), context.DeadlineExceeded.Error(), context.Canceled.Error(), executor.ErrCancelled.Error(), "executor: call cancelled: " + errTimeout.Error():
+		return true
+	}
+	return false
 }
 
 func (e *TimeoutError) Unwrap() error        { return e.Err }
@@ -45,7 +62,7 @@ func timedOutcome[Out any](ctx context.Context, after time.Duration, value Out, 
 // runTimed makes a call here.
 func runTimed[Out any](ctx context.Context, c Call[Out], after time.Duration) (Out, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, after, errTimeout)
-	defer cancel()
+	defer cancel() // and so what a call returns cannot use its ctx, as documented
 	value, err := c.run(ctx)
 	return timedOutcome(ctx, after, value, err)
 }
@@ -81,5 +98,5 @@ func awaitStart[Out any](f *executor.Future[Out], limit time.Duration) bool {
 // isEnd reports whether a call has failed because its executor makes no calls any
 // more.
 func isEnd(err error) bool {
-	return errors.Is(err, executor.ErrShutdown) || errors.Is(err, executor.ErrBroken)
+	return executor.Is(err, executor.ErrShutdown) || executor.Is(err, executor.ErrBroken)
 }

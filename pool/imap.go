@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"iter"
 
 	"github.com/gofutures/futures/executor"
@@ -36,6 +35,7 @@ func imap[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], 
 	if o.buffer > 0 {
 		opts = append(opts, executor.Buffer(o.buffer))
 	}
+	opts = append(opts, executor.Doing("pool: Imap"))
 	return func(yield func(Out, error) bool) {
 		err := o.forImap()
 		if err == nil {
@@ -44,7 +44,7 @@ func imap[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], 
 			if jobCtx, j, err = p.begin(ctx, "Imap", false); err == nil {
 				defer p.finish(j)
 				for value, err := range executor.Map(jobCtx, p, fn, in, opts...) {
-					isLast := errors.Is(err, executor.ErrCancelled) && context.Cause(jobCtx) == errTerminated // so are all behind it
+					isLast := executor.Is(err, executor.ErrCancelled) && context.Cause(jobCtx) == errTerminated // so are all behind it
 					if !yield(value, err) || isLast {
 						return
 					}

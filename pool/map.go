@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/gofutures/futures/executor"
@@ -61,7 +60,7 @@ func mapSlice[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Ou
 	if o.collects {
 		return collect(ctx, p, fn, in, o.chunk)
 	}
-	var opts []executor.MapOption
+	opts := []executor.MapOption{executor.Doing("pool: Map")}
 	if n := p.chunkSize(o.chunk, len(in)); n > 0 {
 		opts = append(opts, executor.ChunkSize(n))
 	}
@@ -110,7 +109,7 @@ func collect[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out
 		}
 		out = append(out, value)
 	}
-	hasEnded := len(out) < len(in) || errors.Is(last, executor.ErrShutdown) || ctx.Err() != nil && errors.Is(last, ctx.Err())
+	hasEnded := len(out) < len(in) || executor.Is(last, executor.ErrShutdown) || ctx.Err() != nil && executor.Is(last, ctx.Err())
 	switch {
 	case last != nil && hasEnded: // the map, and not its last item
 		return nil, last

@@ -287,4 +287,10 @@ func (p *Pool) Terminate() error {
 }
 
 // errTerminated is why the ctx of a call ends in Terminate.
-var errTerminated = fmt.Errorf("pool: Terminate: %w", executor.ErrCancelled)
+var errTerminated error = terminated{}
+
+// terminated matches ErrCancelled without its text.
+type terminated struct{}
+
+func (terminated) Error() string { return "pool: terminated" }
+func (terminated) Unwrap() error { return executor.ErrCancelled }

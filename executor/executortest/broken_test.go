@@ -76,6 +76,9 @@ func TestRunFindsBrokenExecutors(t *testing.T) {
 			"the counters add up",
 			"a cancelled call is not counted as queued",
 		}},
+		{"ends the ctx of a call with the call", func(n int) executor.Executor { return &ending{} }, []string{
+			"what a call returns may use the ctx of the call until that of Submit ends",
+		}},
 		{"keeps calls", func(n int) executor.Executor { return &hoarder{pool: pool{MaxWorkers: n}} }, []string{
 			"an executor keeps no result of a call that is done",
 		}},
@@ -126,6 +129,19 @@ func judge(t *testing.T, says string, open func(int) executor.Executor) (failure
 }
 
 type pool = executor.ThreadPoolExecutor
+
+// ending gives its calls a ctx that it ends.
+type ending struct{}
+
+func (*ending) Workers() int { return 0 }
+
+func (*ending) Execute(ctx context.Context, c *executor.Call) {
+	go func() {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		c.Run(ctx)
+	}()
+}
 
 // losing forgets each seventh call.
 type losing struct {

@@ -21,6 +21,9 @@
 //		})
 //	}
 //
+// An executor that was used outside of a bubble cannot be used inside one, because its
+// channels, timers and idle workers stay outside: make one for each test.
+//
 // What the package does not do: Run measures no speed, and what cannot be seen
 // from outside, it does not check; New finds orders in which calls may start,
 // not data races inside of calls, for which there is the race detector.

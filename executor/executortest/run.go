@@ -70,6 +70,7 @@ var promises = slices.Concat(
 	shutdownPromises,
 	orderPromises,
 	memoryPromises,
+	ctxPromises,
 )
 
 // firstPromise is what Run needs before it can check the others.
