@@ -114,6 +114,7 @@ func (l *link) start() error {
 	}
 	l.ooms, _ = proc.OOMKills() // while it starts
 	l.read.Go(p.Watch)
+	l.read.Go(p.AnswerDoor)
 	l.mu.Lock()
 	l.proc = p
 	reason := l.reason

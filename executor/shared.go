@@ -46,8 +46,8 @@ type Number interface {
 // but cannot return, because it may end: the result is an error. Let the parent
 // make it, and the worker write to it.
 //
-// Workers open it as /proc/PID/fd/N, so they must be of the same user and see
-// the parent's /proc. Where the system has no such memory, which is everywhere
+// Workers ask their parent for it. Any other process that gets the bytes of [Encode]
+// opens it as /proc/PID/fd/N, so it must be of the same user and see that /proc. Where the system has no such memory, which is everywhere
 // but on Linux, all of it works, and each call gets a copy of the content.
 //
 // A nil *Shared is an empty one, and arrives as nil. The zero value is of no use.

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Options say how a worker is started.
@@ -37,6 +38,7 @@ type Process struct {
 
 	process *os.Process
 	leash   *leash
+	door    *os.File   // over which the worker asks for segments; nil if there are none
 	exit    *os.File   // can be read when it has ended; nil if the system has no such thing
 	mu      sync.Mutex // held to signal and to reap, so that no signal goes to another process with the same number
 	reaped  bool
@@ -121,6 +123,7 @@ type starting struct {
 	null                                                                               *os.File
 	shared                                                                             *Shared
 	leash                                                                              *leash
+	doorInside, doorOutside                                                            *os.File
 	pidfd                                                                              int // of the process, on Linux
 }
 
@@ -139,6 +142,9 @@ func (s *starting) start(o Options) (p *Process, err error) {
 	if s.leash, err = newLeash(); err != nil {
 		return nil, err
 	}
+	if s.doorInside, s.doorOutside, err = newDoor(); err != nil {
+		return nil, err
+	}
 	process, err := s.spawn(o)
 	if err != nil {
 		return nil, err
@@ -146,16 +152,16 @@ func (s *starting) start(o Options) (p *Process, err error) {
 	s.leash.tie(process.Pid)
 	return &Process{
 		PID: process.Pid, Calls: s.callsOut, Results: &Pipe{file: s.resultsIn}, Stdout: &Pipe{file: s.stdoutIn}, Stderr: &Pipe{file: s.stderrIn},
-		Shared: s.shared, process: process, leash: s.leash, exit: exitFile(s.pidfd),
+		Shared: s.shared, process: process, leash: s.leash, door: s.doorInside, exit: exitFile(s.pidfd),
 	}, nil
 }
 
 func (s *starting) closeChildEnds() {
-	closeAll(s.callsIn, s.resultsOut, s.stdoutOut, s.stderrOut, s.null)
+	closeAll(s.callsIn, s.resultsOut, s.stdoutOut, s.stderrOut, s.null, s.doorOutside)
 }
 
 func (s *starting) closeParentEnds() {
-	closeAll(s.callsOut, s.resultsIn, s.stdoutIn, s.stderrIn)
+	closeAll(s.callsOut, s.resultsIn, s.stdoutIn, s.stderrIn, s.doorInside)
 	s.leash.close()
 	if s.shared != nil {
 		s.shared.Close()
@@ -219,12 +225,15 @@ func (p *Process) Wait() Status {
 // and reports whether the system can do that. Else reading ends when all have
 // closed their ends, which a program that the worker has started may have too.
 func (p *Process) EndPipes() bool {
+	if p.door != nil {
+		_ = p.door.SetReadDeadline(time.Unix(1, 0))
+	}
 	return errors.Join(p.Results.end(), p.Stdout.end(), p.Stderr.end()) == nil
 }
 
 // Close gives back the pipes and the memory.
 func (p *Process) Close() {
-	closeAll(p.Calls, p.Results.file, p.Stdout.file, p.Stderr.file)
+	closeAll(p.Calls, p.Results.file, p.Stdout.file, p.Stderr.file, p.door)
 	p.leash.close()
 	if p.Shared != nil {
 		p.Shared.Close()

@@ -14,7 +14,8 @@ import (
 const (
 	callsFD   = 3
 	resultsFD = 4
-	sharedFD  = 5
+	doorFD    = 5
+	sharedFD  = 6
 )
 
 // In a worker, no program that an init function starts gets these: it would keep
@@ -22,7 +23,7 @@ const (
 // this one come too early; see Watch.
 func init() {
 	if _, ok := os.LookupEnv(marker); ok {
-		for _, fd := range []int{callsFD, resultsFD, sharedFD} {
+		for _, fd := range []int{callsFD, resultsFD, doorFD, sharedFD} {
 			syscall.CloseOnExec(fd)
 		}
 	}
@@ -30,6 +31,9 @@ func init() {
 
 func (s *starting) spawn(o Options) (*os.Process, error) {
 	files := []*os.File{s.null, s.stdoutOut, s.stderrOut, s.callsIn, s.resultsOut}
+	if s.doorOutside != nil {
+		files = append(files, s.doorOutside)
+	}
 	if s.shared != nil {
 		files = append(files, s.shared.file)
 	}
@@ -88,6 +92,7 @@ func (l *Link) inherit(string) error {
 	}
 	l.Calls = inheritFile(callsFD, "calls")
 	l.Results = inheritFile(resultsFD, "results")
+	inheritDoor()
 	var err error
 	l.Shared, err = inheritShared()
 	return err

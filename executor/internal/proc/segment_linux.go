@@ -59,6 +59,7 @@ func (s *Segment) fill(whole int) error {
 		return err
 	}
 	copy(s.memory, s.Nonce[:])
+	made.add(s)
 	return nil
 }
 
@@ -82,15 +83,20 @@ func OpenSegment(h Handle, size int, isWritable bool) (*Segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := h.open()
-	if err != nil {
-		return nil, err
+	fd, a := descriptor(h)
+	switch a {
+	case gone:
+		return nil, ErrSegmentClosed
+	case unknown: // it is from a process that is not above this one
+		if fd, err = h.open(); err != nil {
+			return nil, err
+		}
 	}
 	defer func() { _ = unix.Close(fd) }() // the mapping does not need it
 	if err := h.check(fd, whole); err != nil {
 		return nil, err
 	}
-	if isWritable { // only now: it is not some file that somebody has a use for
+	if flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); isWritable && flags&unix.O_ACCMODE != unix.O_RDWR { // only now: it is not some file that somebody has a use for
 		readable := fd
 		if fd, err = openAgain(fmt.Sprintf("/proc/self/fd/%d", readable), unix.O_RDWR); err != nil {
 			fd = readable
@@ -183,6 +189,7 @@ func (s *Segment) Close() {
 		return
 	}
 	if s.isMade {
+		made.remove(s)
 		s.closed().Store(1)
 		if n := int64(len(s.Data)); n > 0 {
 			_ = unix.Fallocate(s.FD, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, pageSize, n)
