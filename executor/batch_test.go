@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -230,33 +231,47 @@ func TestACallThatComesJustAfterTheEndOfItsCtxIsCancelled(t *testing.T) {
 // Calls that want their places back have them in the order in which they asked, before
 // all that are queued, also before those that have left the queue together.
 func TestPlacesComeBackInOrderAndBeforeWhatIsQueued(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
-		defer ex.Close()
-		begin := time.Now()
-		var back []time.Duration // when each was, by the order in which they came
-		var order []int
-		waits := func(ctx context.Context, i int) (int, error) {
-			p := executor.NewPromise[int]()
-			time.AfterFunc(time.Duration(i)*100*time.Millisecond+time.Second/2, func() { _ = p.Resolve(0) })
-			_, err := p.Future().Result(ctx)
-			back, order = append(back, time.Since(begin)), append(order, i)
-			time.Sleep(time.Second)
-			return 0, err
-		}
-		for i := range 3 {
-			executor.Submit(t.Context(), ex, waits, i)
-		}
-		for range 40 {
-			executor.Submit(t.Context(), ex, func(context.Context, int) (int, error) { time.Sleep(time.Second); return 0, nil }, 0)
-		}
-		if err := ex.Close(); err != nil {
-			t.Error(err)
-		}
-		if want := []time.Duration{1e9, 2e9, 3e9}; !slices.Equal(order, []int{0, 1, 2}) || !slices.Equal(back, want) {
-			t.Errorf("calls that had lent their places came back in the order %v, after %v; want 0, 1, 2 after %v", order, back, want)
-		}
-	})
+	const s = time.Second
+	for workers, want := range map[int][]time.Duration{
+		1: {1 * s, 2 * s, 3 * s, 4 * s},
+		2: {1 * s, 3 * s / 2, 2 * s, 5 * s / 2},
+	} {
+		t.Run(fmt.Sprint(workers), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ex := &executor.ThreadPoolExecutor{MaxWorkers: workers}
+				defer ex.Close()
+				begin := time.Now()
+				var mu sync.Mutex
+				var back []time.Duration // when each was, in the order in which they came
+				var order []int
+				waits := func(ctx context.Context, i int) (int, error) {
+					p := executor.NewPromise[int]()
+					time.AfterFunc(s/2+time.Duration(i)*s/10, func() { _ = p.Resolve(0) })
+					_, err := p.Future().Result(ctx)
+					mu.Lock()
+					back, order = append(back, time.Since(begin)), append(order, i)
+					mu.Unlock()
+					time.Sleep(s)
+					return 0, err
+				}
+				for i := range want {
+					executor.Submit(t.Context(), ex, waits, i)
+				}
+				for i := range 40 {
+					executor.Submit(t.Context(), ex, func(_ context.Context, i int) (int, error) {
+						if time.Sleep(s); i == 1 {
+							time.Sleep(s / 2) // so that two workers do not end at once
+						}
+						return 0, nil
+					}, i)
+				}
+				time.Sleep(time.Hour) // Close would make each call that ends look for those that come back
+				if !slices.IsSorted(order) || !slices.Equal(back, want) {
+					t.Errorf("calls that had lent their places came back in the order %v, after %v; want them in order, after %v", order, back, want)
+				}
+			})
+		})
+	}
 }
 
 // An executor that rests holds no ctx of calls that have ended, wherever they waited.

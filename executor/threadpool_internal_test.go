@@ -40,54 +40,74 @@ func TestAWorkerThatHasSoughtSummonsOneForTheNextCall(t *testing.T) {
 // meets the other between any two of its steps: where either looks at the state and
 // changes it in two, one round of 20 to 200 goes wrong.
 func TestACallIsEitherStartedOrCancelled(t *testing.T) {
+	const block = 10_000
+	enough := 2 * block // rounds in which both ran at once, which are few beside other programs
+	if os.Getenv("FUTURES_LONG") != "" {
+		enough *= 10
+	}
 	var pool intake
 	for name, r := range map[string]*route{
 		"of no executor": fromBackground,
 		"of an executor": newRoute(context.Background(), &pool),
 	} {
 		t.Run("a call "+name, func(t *testing.T) {
-			rounds := 20_000
-			if os.Getenv("FUTURES_LONG") != "" {
-				rounds = 500_000
+			most := 50 * enough / block
+			if runtime.GOMAXPROCS(0) == 1 {
+				most = 1
 			}
-			calls := make([]Call, rounds)
-			for i := range calls {
-				calls[i].route.Store(r)
-			}
-			var starter, canceller atomic.Int64 // the round that each has come to
-			started, cancelled := make([]bool, rounds), make([]bool, rounds)
-			over := make(chan struct{})
-			go func() {
-				defer close(over)
-				for i := range calls {
-					meet(&starter, &canceller, i, i%400)
-					started[i] = calls[i].start()
-				}
-			}()
-			for i := range calls {
-				meet(&canceller, &starter, i, 200)
-				cancelled[i] = calls[i].withdraw(expired)
-			}
-			<-over
-			for i := range calls {
-				if started[i] == cancelled[i] {
-					t.Fatalf("call %d: started %v, cancelled %v; want one of both", i, started[i], cancelled[i])
-				}
+			for met, blocks := 0, 0; met < enough && blocks < most; blocks++ {
+				met += startAndCancel(t, r, block)
 			}
 		})
 	}
 }
 
+// startAndCancel starts and cancels n calls, and returns how many at the same moment.
+func startAndCancel(t *testing.T, r *route, n int) (met int) {
+	calls := make([]Call, n)
+	for i := range calls {
+		calls[i].route.Store(r)
+	}
+	var starter, canceller atomic.Int64 // the round that each has come to
+	started, cancelled := make([]bool, n), make([]bool, n)
+	ran, atOnce := make([]bool, n), make([]bool, n)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for i := range calls {
+			ran[i] = meet(&starter, &canceller, i, i%400)
+			started[i] = calls[i].start()
+		}
+	}()
+	for i := range calls {
+		atOnce[i] = meet(&canceller, &starter, i, 200)
+		cancelled[i] = calls[i].withdraw(expired)
+	}
+	<-over
+	for i := range calls {
+		if ran[i] && atOnce[i] {
+			met++
+		}
+		if started[i] == cancelled[i] {
+			t.Fatalf("call %d: started %v, cancelled %v; want one of both", i, started[i], cancelled[i])
+		}
+	}
+	return met
+}
+
 // meet says that the own goroutine has come to round i, and returns some moments after
-// the other has.
-func meet(own, other *atomic.Int64, i, moments int) {
+// the other has. It reports whether it did not have to make room for the other.
+func meet(own, other *atomic.Int64, i, moments int) (atOnce bool) {
 	own.Store(int64(i) + 1)
+	atOnce = true
 	for n := 0; other.Load() <= int64(i); n++ {
 		if n > 1000 {
-			runtime.Gosched() // it does not run
+			atOnce = false
+			runtime.Gosched()
 		}
 	}
 	for range moments {
 		other.Load()
 	}
+	return atOnce
 }
