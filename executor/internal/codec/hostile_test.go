@@ -175,3 +175,20 @@ func FuzzDecode(f *testing.F) {
 		decodeAny(t, subjects[int(which)%len(subjects)], data)
 	})
 }
+
+// A length is believed as far as the rest may be so many elements of the least size.
+func TestLengthsAreNotBelievedBeyondWhatThereIs(t *testing.T) {
+	type long struct {
+		A [1000]int8
+		P *int
+	}
+	c := codecOf[[]long](t)
+	data := append(binary.AppendUvarint(nil, 1<<17+1), make([]byte, 2000)...)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	v, err := c.Decode(data)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; err == nil || v != nil || took > 1<<20 {
+		t.Errorf("2000 bytes that claim to be 131072 elements of 1001 bytes at least: %d elements, %v, and %d bytes of memory; want an error and next to no memory", len(v), err, took)
+	}
+}
