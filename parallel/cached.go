@@ -102,7 +102,7 @@ func (c *CachedFunc[In, Out]) prepare() error {
 	if _, err := executor.Encode(none); err != nil {
 		return fmt.Errorf("the result: %w", err)
 	}
-	c.prefix = append(c.prefix, "futures memory 1\n"...)
+	c.prefix = append(c.prefix, "futures memory 2\n"...)
 	for _, part := range []string{c.owner.name, c.owner.version, outHash.Text()} {
 		c.prefix = binary.LittleEndian.AppendUint64(c.prefix, uint64(len(part)))
 		c.prefix = append(c.prefix, part...)

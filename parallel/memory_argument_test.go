@@ -296,8 +296,8 @@ func TestEntriesAreWhereTheyAlwaysWere(t *testing.T) {
 	}
 	m.Sync()
 	for _, want := range []string{
-		"number-12886f9d00055adf/5/c/1b5cc66d7d30543c516f8e7148fa4fdb3808855733b5e5c28c52a07ed2897a",
-		"w_rter___-7e4a48891557cbdc/f/5/7c4f7b158d30b5c6939fbce93dd2f044ba498eb121ed039e25863b300663b3",
+		"number-12886f9d00055adf/5/2/458c501f91a034895899bf43d1f0f4d8b6eb3e6a566751ebf2153b8c0a5ece",
+		"w_rter___-7e4a48891557cbdc/d/3/3147cfbd4875500bf62f092b561f11d3e2f491a58571ce349daeb1697a7499",
 	} {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(want))); err != nil {
 			t.Errorf("there is no entry %s, but these: %v", want, filesIn(t, dir))
