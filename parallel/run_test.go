@@ -316,11 +316,39 @@ func TestAnErrorEndsItsBatch(t *testing.T) {
 	}
 }
 
+// oneByOne makes calls in their order. A pool of goroutines lets the batches, which are
+// maps there, share its places.
+type oneByOne struct {
+	calls chan func()
+	ended chan struct{}
+}
+
+func newOneByOne() *oneByOne {
+	ex := &oneByOne{make(chan func(), 1000), make(chan struct{})}
+	go func() {
+		defer close(ex.ended)
+		for call := range ex.calls {
+			call()
+		}
+	}()
+	return ex
+}
+
+func (ex *oneByOne) Execute(ctx context.Context, c *executor.Call) { ex.calls <- func() { c.Run(ctx) } }
+func (ex *oneByOne) Workers() int                                  { return 1 }
+
+func (ex *oneByOne) close() {
+	close(ex.calls)
+	<-ex.ended
+}
+
 // So the first error of a loop comes early, whatever the other calls do.
 func TestCallsStartInOrder(t *testing.T) {
 	pool := &executor.ThreadPoolExecutor{MaxWorkers: 1}
 	defer pool.Close()
-	for name, ex := range map[string]executor.Executor{"here": pool, "elsewhere": elsewhere{pool}} {
+	line := newOneByOne()
+	defer line.close()
+	for name, ex := range map[string]executor.Executor{"here": pool, "elsewhere": line} {
 		t.Run(name, func(t *testing.T) {
 			for _, batch := range []int{1, 7} {
 				var started []int // one call runs at once
