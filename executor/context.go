@@ -53,8 +53,8 @@ type ownLife struct {
 	life
 	root    *lifeRoot
 	mortal  mortal
-	isShown bool // guarded by extra.mu: the function has seen its Done, or somebody it gave its ctx to
-	isRoot  bool // of a rootContext
+	isShown atomic.Bool // the function has seen its Done, or somebody it gave its ctx to
+	isRoot  bool        // of a rootContext
 }
 
 // lifeRoot is what an ownLife grows from. It is held by what is registered on the ctx
@@ -319,8 +319,15 @@ func (x *extra) showLife(isShown bool) *ownLife {
 	if x.rare == nil || x.rare.life == nil {
 		return nil
 	}
-	x.rare.life.isShown = x.rare.life.isShown || isShown
+	x.rare.life.show(isShown)
 	return x.rare.life
+}
+
+// show says whether somebody sees the Done of the life.
+func (l *ownLife) show(isShown bool) {
+	if isShown {
+		l.isShown.Store(true)
+	}
 }
 
 // keepLife makes l the life of the call, unless it has one. isLate says that end has been
@@ -334,7 +341,7 @@ func (x *extra) keepLife(l *ownLife, isShown bool) (kept *ownLife, isLate bool) 
 	} else if r.life != nil {
 		l = r.life
 	}
-	l.isShown = l.isShown || isShown
+	l.show(isShown)
 	return l, x.over
 }
 
@@ -350,7 +357,7 @@ func (r *rare) takeLife(c *Call) *ownLife {
 
 // leaveLife lets go of the life of a call that has ended.
 func (c *Call) leaveLife(l *ownLife) {
-	if l.isShown && !c.isBrief() {
+	if l.isShown.Load() && !c.isBrief() {
 		l.letGo()
 	} else {
 		l.kill(nil)

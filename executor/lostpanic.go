@@ -3,6 +3,7 @@ package executor
 import (
 	"fmt"
 	"log/slog"
+	"reflect"
 	"runtime"
 	"sync/atomic"
 )
@@ -42,12 +43,27 @@ func (c *Call) failBy(err error) {
 	if !hasPanicked {
 		return
 	}
-	p := &lostPanic{value: fmt.Sprint(e.Value), stack: e.Stack}
+	p := &lostPanic{value: textOf(e.Value), stack: e.Stack}
 	x := c.more()
 	x.mu.Lock()
 	x.rarely().panic = p
 	x.mu.Unlock()
 	runtime.AddCleanup(x, func(p *lostPanic) { go p.report() }, p) // on a goroutine of its own: handlers may block
+}
+
+// textOf returns what the runtime would print of a panic with v: of what is not a number,
+// a text, or something with a text of its own, only the type. Others may be writing to it.
+func textOf(v any) string {
+	switch v := v.(type) {
+	case error:
+		return v.Error()
+	case fmt.Stringer:
+		return v.String()
+	}
+	if t := reflect.TypeOf(v); t.Kind() <= reflect.Complex128 || t.Kind() == reflect.String {
+		return fmt.Sprint(v)
+	}
+	return fmt.Sprintf("(%T)", v)
 }
 
 // look is called when somebody asks for what came of the call, which has ended.
