@@ -41,7 +41,7 @@ func TestAWorkerThatHasSoughtSummonsOneForTheNextCall(t *testing.T) {
 // changes it in two, one round of 20 to 200 goes wrong.
 func TestACallIsEitherStartedOrCancelled(t *testing.T) {
 	const block = 10_000
-	enough := 2 * block // rounds in which both ran at once, which are few beside other programs
+	enough := block // rounds in which both ran at once, which are few beside other programs
 	if os.Getenv("FUTURES_LONG") != "" {
 		enough *= 10
 	}
