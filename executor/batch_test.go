@@ -28,7 +28,9 @@ func TestCallsStartInOrderWhateverTheyWaitIn(t *testing.T) {
 				var started []int
 				var fs []*executor.Future[int]
 				var add func(n int)
+				submitted := newGate() // the first call: it submits the others
 				fn := func(_ context.Context, i int) (int, error) {
+					<-submitted
 					started = append(started, i)
 					switch {
 					case i == 0:
@@ -47,6 +49,7 @@ func TestCallsStartInOrderWhateverTheyWaitIn(t *testing.T) {
 					}
 				}
 				add(1)
+				submitted.open()
 				synctest.Wait()
 				if len(started) != len(fs) || !slices.IsSorted(started) {
 					t.Errorf("%d calls were submitted; they have started in the order %v", len(fs), started)
@@ -266,6 +269,7 @@ func TestPlacesComeBackInOrderAndBeforeWhatIsQueued(t *testing.T) {
 					}, i)
 				}
 				time.Sleep(time.Hour) // Close would make each call that ends look for those that come back
+				synctest.Wait()
 				if !slices.IsSorted(order) || !slices.Equal(back, want) {
 					t.Errorf("calls that had lent their places came back in the order %v, after %v; want them in order, after %v", order, back, want)
 				}
