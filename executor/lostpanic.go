@@ -54,14 +54,10 @@ func (c *Call) failBy(err error) {
 // textOf returns what the runtime would print of a panic with v: of what is not a number,
 // a text, or something with a text of its own, only the type. Others may be writing to it.
 func textOf(v any) string {
-	switch v := v.(type) {
-	case error:
-		return v.Error()
-	case fmt.Stringer:
-		return v.String()
-	}
-	if t := reflect.TypeOf(v); t.Kind() <= reflect.Complex128 || t.Kind() == reflect.String {
-		return fmt.Sprint(v)
+	_, isError := v.(error)
+	_, isStringer := v.(fmt.Stringer)
+	if t := reflect.TypeOf(v); isError || isStringer || t.Kind() <= reflect.Complex128 || t.Kind() == reflect.String {
+		return fmt.Sprint(v) // contains the panic of a method
 	}
 	return fmt.Sprintf("(%T)", v)
 }
