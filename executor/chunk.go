@@ -12,6 +12,7 @@ type chunk[In, Out any] struct {
 	Future[chunkResults[Out]] // of as many as there are items, also if the call fails
 	fn                        Func[In, Out]
 	in                        []In
+	kin                       *int       // the same for all chunks of a map
 	crossed                   []int      // the items that were encoded; nil: all
 	mu                        sync.Mutex // guards value.errs while the items are in other processes
 }
@@ -39,8 +40,8 @@ func (o *chunkResults[Out]) err(i int) error {
 	return o.errs[i]
 }
 
-func submitChunk[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in []In) *Future[chunkResults[Out]] {
-	k := &chunk[In, Out]{fn: fn, in: in}
+func submitChunk[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in []In, kin *int) *Future[chunkResults[Out]] {
+	k := &chunk[In, Out]{fn: fn, in: in, kin: kin}
 	k.value.values = make([]Out, len(in))
 	submit(ctx, ex, k, &k.call, false)
 	return &k.Future
@@ -78,6 +79,7 @@ func (k *chunk[In, Out]) encode() (parcel, error) {
 		k.value.fail(i, err)
 		return true
 	})
+	p.kin = k.kin
 	if k.value.errs != nil {
 		k.crossed = make([]int, 0, p.n)
 		for i, err := range k.value.errs {

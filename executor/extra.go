@@ -159,6 +159,7 @@ func (x *extra) callBack() {
 	r.calling = true
 	for len(r.callbacks) > 0 {
 		fn := r.callbacks[0]
+		r.callbacks[0] = nil
 		r.callbacks = r.callbacks[1:]
 		x.mu.Unlock()
 		x.callOne(fn)

@@ -130,7 +130,8 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in ite
 			slide(ctx, newWindow[Out](o.unordered), buffer, in, one, each, last)
 			return
 		}
-		some := func(items []In) *Future[chunkResults[Out]] { return submitChunk(ctx, ex, fn, items) }
+		kin := new(int)
+		some := func(items []In) *Future[chunkResults[Out]] { return submitChunk(ctx, ex, fn, items, kin) }
 		each := func(f *Future[chunkResults[Out]]) bool { return yieldOutcomes(f, yield) }
 		slide(ctx, newWindow[chunkResults[Out]](o.unordered), max(1, buffer/o.chunk), chunks(in, o.chunk), some, each, last)
 	}

@@ -515,7 +515,7 @@ func (r *bulkRunner[In, Out]) encode() (parcel, error) {
 		b.fail(lo+i, err)
 		return false
 	})
-	p.stops = true
+	p.stops, p.kin = true, b
 	r.isSent, r.hi = true, lo+p.n
 	if r.hi < hi && err == nil {
 		b.mu.Lock()

@@ -126,7 +126,8 @@ type processPool struct {
 	broken      error
 	timer       *time.Timer // will call tick, at wake
 	wake        time.Time
-	watching    bool // a goroutine watches the memory of the workers
+	followed    time.Time // when follow has looked
+	watching    bool      // a goroutine watches the memory of the workers
 
 	printer        printer
 	stdout, stderr stream
@@ -287,7 +288,7 @@ func (e *processPool) open() error {
 		}
 		e.initializer = name
 	}
-	e.sup = &supervisor{max: defaultWorkers(e.MaxWorkers), starters: 2 * runtime.GOMAXPROCS(0), perChild: e.MaxTasksPerChild, retries: e.Retries, oneByOne: e.NoPrefetch, page: slotPage{}, paces: make([]pace, len(registry.sorted))}
+	e.sup = &supervisor{max: defaultWorkers(e.MaxWorkers), follows: e.MaxWorkers == 0, starters: 2 * runtime.GOMAXPROCS(0), perChild: e.MaxTasksPerChild, retries: e.Retries, oneByOne: e.NoPrefetch, page: slotPage{}, paces: make([]pace, len(registry.sorted))}
 	e.room.limit = e.QueueLimit
 	e.stdout.to, e.stderr.to = e.Stdout, e.Stderr
 	if e.Stdout == nil {
@@ -318,6 +319,7 @@ func (e *processPool) grace() time.Duration {
 // writing, which is left to who calls it, without intake.mu. intake.mu is held.
 func (e *processPool) schedule() (m mail) {
 	now := time.Now()
+	e.follow(now)
 	orders, again := e.sup.schedule(now)
 	for _, o := range orders {
 		switch o.what {
@@ -343,6 +345,16 @@ func (e *processPool) schedule() (m mail) {
 	e.wakeAt(now, again)
 	e.room.unblock(e.sup.waiting())
 	return m
+}
+
+// follow lets MaxWorkers 0 mean what GOMAXPROCS is now: the runtime changes it with the
+// limit of a container. To ask takes a lock, so it is not done for each call. intake.mu
+// is held.
+func (e *processPool) follow(now time.Time) {
+	const often = 10 * time.Millisecond
+	if e.sup.follows && now.Sub(e.followed) >= often {
+		e.sup.max, e.followed = runtime.GOMAXPROCS(0), now
+	}
 }
 
 // mail is the workers for which there are frames to write. A function that writes

@@ -1,6 +1,9 @@
 package executor
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // queue is a first-in, first-out queue of calls without a bound. It is made of
 // segments, so that it never copies, and a queue that was long gives its memory
@@ -58,6 +61,20 @@ func (q *queue) pop() *Call {
 		q.first, q.end = 0, 0 // head is tail
 	}
 	return c
+}
+
+// front yields the first calls, at most n.
+func (q *queue) front(n int) iter.Seq[*Call] {
+	return func(yield func(*Call) bool) {
+		for i, s := q.first, q.head; n > 0 && s != nil && (s != q.tail || i < q.end); n-- {
+			if !yield(s.calls[i]) {
+				return
+			}
+			if i++; i == len(s.calls) {
+				i, s = 0, s.next
+			}
+		}
+	}
 }
 
 // takeBack takes out c if it is the last call, and reports whether it was.

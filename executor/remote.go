@@ -18,6 +18,7 @@ type parcel struct {
 	n     int    // 0, or the number of items of a chunk
 	stops bool   // the chunk: no item is made after one that failed, or after the end of the ctx
 	data  []byte // the argument, nil for a nil slice; or the items of a chunk
+	kin   any    // of a chunk: the same for all of one map
 }
 
 // result is what came of a call, on its way back.

@@ -22,7 +22,8 @@ import (
 // job of its own; when its worker dies, so do the items that were not begun, and each
 // that is to be tried again. See journal.go.
 type supervisor struct {
-	max      int  // workers
+	max      int  // workers; may change
+	follows  bool // max is to be looked at from time to time
 	starters int  // workers that start at once
 	perChild int  // items that a worker makes in its life; 0: no limit
 	retries  int  // of a call whose worker died
@@ -71,6 +72,7 @@ type job struct {
 	lo, hi   int    // the items
 	known    int    // items from lo on of which it is known what came of them
 	serial   uint64 // the number of the job in its executor
+	order    uint64 // its place among those that wait: its first serial, or a later one
 	attempts int    // how often it was lost with a worker
 	child    *child // that it was sent to, nil if it is not
 	slot     int
@@ -174,6 +176,9 @@ const (
 	doublings     = 9
 )
 
+// followTime is how often max is looked at while calls wait and nothing else happens.
+const followTime = time.Second
+
 // idleChildTime is how long a worker process that is not the last waits for
 // work before it is let go.
 const idleChildTime = time.Minute
@@ -203,7 +208,7 @@ const (
 func (s *supervisor) submit(r *request) {
 	j := &r.whole
 	s.serial++
-	j.serial, j.hi = s.serial, max(1, r.parcel.n)
+	j.serial, j.order, j.hi = s.serial, s.serial, max(1, r.parcel.n)
 	r.left = j.hi + 1
 	s.queue.push(r.call)
 }
@@ -215,7 +220,7 @@ func (s *supervisor) divide(from *job, lo, hi, attempts int) *job {
 		r.parts = []*job{&r.whole}
 	}
 	s.serial++
-	j := &job{request: r, lo: lo, hi: hi, serial: s.serial, attempts: attempts, isAsked: from.isAsked}
+	j := &job{request: r, lo: lo, hi: hi, serial: s.serial, order: from.order, attempts: attempts, isAsked: from.isAsked}
 	r.parts = append(r.parts, j)
 	r.left++
 	r.isBegun = true
@@ -277,23 +282,31 @@ func (s *supervisor) unassign(j *job) {
 	j.child = nil
 }
 
-// next returns the next call to send, nil if there is none.
+// next returns the next job to send, nil if there is none: the one with the lowest order.
 func (s *supervisor) next() *job {
-	for len(s.again) > 0 {
-		j := s.again[0]
-		s.again[0] = nil
-		s.again = s.again[1:]
-		if j.isOpen() {
-			return j
+	for {
+		var j *job
+		for c := range s.queue.front(1) {
+			j = &c.body.(*request).whole
+		}
+		switch {
+		case len(s.again) > 0 && (j == nil || s.again[0].order < j.order):
+			j = s.again[0]
+			s.again[0] = nil
+			s.again = s.again[1:]
+			if j.isOpen() {
+				return j
+			}
+		case j == nil:
+			return nil
+		default:
+			s.queue.pop()
+			if j.call.state.Load() == pending {
+				return j
+			}
+			s.queue.dead--
 		}
 	}
-	for c := s.queue.pop(); c != nil; c = s.queue.pop() {
-		if c.state.Load() == pending {
-			return &c.body.(*request).whole
-		}
-		s.queue.dead--
-	}
-	return nil
 }
 
 // putBack makes jobs the next ones, in the order in which they came.
@@ -320,7 +333,7 @@ func (s *supervisor) putBack(jobs ...*job) {
 
 // inOrder compares jobs by the order in which their calls came, and by their items.
 func inOrder(a, b *job) int {
-	return cmp.Or(cmp.Compare(a.whole.serial, b.whole.serial), cmp.Compare(a.lo, b.lo))
+	return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.whole.serial, b.whole.serial), cmp.Compare(a.lo, b.lo))
 }
 
 // schedule decides what to do now. It is to be called again after every event,
@@ -331,6 +344,7 @@ func (s *supervisor) schedule(now time.Time) (orders []order, again time.Time) {
 	s.orders = s.orders[:0]
 	s.relieve(now)
 	s.dispatch(now)
+	s.alternate(now)
 	s.balance(now)
 	s.retire(now)
 	s.recruit(now)
@@ -384,10 +398,20 @@ func (s *supervisor) pick(j *job, now time.Time) *child {
 			busy = ch
 		}
 	}
-	if idle != nil {
+	if idle != nil && s.atWork() < s.max {
 		return idle
 	}
 	return busy
+}
+
+// atWork is how many workers have jobs: for a while more than max, when that was lowered.
+func (s *supervisor) atWork() (n int) {
+	for _, ch := range s.children {
+		if len(ch.jobs) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // fits reports whether j can be sent ahead to ch, which has work.
@@ -479,6 +503,52 @@ func (s *supervisor) balance(now time.Time) {
 		}
 		s.dispatch(now)
 	}
+}
+
+// alternate lets others have their turn who wait while workers are at long chunks: what
+// was not begun of a chunk goes behind all that waits, when its worker has been at it for
+// a while. So a small call does not wait for a whole map, nor one map for another. The
+// chunks of one map do not make way for each other.
+func (s *supervisor) alternate(now time.Time) {
+	if s.waiting() == 0 {
+		return
+	}
+	hasMadeWay := false
+	for _, ch := range s.children {
+		j := ch.longChunk()
+		if j == nil || now.Sub(ch.heard) < silence || !s.isAwaited(j) {
+			continue
+		}
+		if begun := s.page.begun(j); begun > 0 && s.split(j, begun) {
+			rest := j.parts[len(j.parts)-1]
+			s.unqueue(rest)
+			s.serial++
+			rest.order = s.serial
+			s.putBack(rest)
+			hasMadeWay = true
+		}
+	}
+	if hasMadeWay {
+		s.dispatch(now)
+	}
+}
+
+// isAwaited reports whether something waits, near the front, that is not of the same map
+// as j.
+func (s *supervisor) isAwaited(j *job) bool {
+	const near = 32
+	isOther := func(r *request) bool { return r.isOpen() && (r.parcel.kin == nil || r.parcel.kin != j.parcel.kin) }
+	for _, other := range s.again[:min(near, len(s.again))] {
+		if isOther(other.request) {
+			return true
+		}
+	}
+	for c := range s.queue.front(near) {
+		if isOther(c.body.(*request)) {
+			return true
+		}
+	}
+	return false
 }
 
 // hasIdle reports whether a worker has nothing to do.
@@ -587,7 +657,7 @@ func (s *supervisor) retire(now time.Time) {
 		case ch.state == starting && isOver:
 			ch.state = retiring
 			s.order(abandonChild, ch, nil)
-		case ch.isIdle() && (s.perChild > 0 && ch.items >= s.perChild || ch.isUsed || isOver || size > 1 && now.Sub(ch.heard) >= idleChildTime):
+		case ch.isIdle() && (s.perChild > 0 && ch.items >= s.perChild || ch.isUsed || isOver || size > s.max || size > 1 && now.Sub(ch.heard) >= idleChildTime):
 			ch.state = retiring
 			size--
 			s.order(dismissChild, ch, nil)
@@ -610,6 +680,9 @@ func (s *supervisor) deadline(now time.Time) (at time.Time) {
 	if s.waiting() > 0 {
 		sooner(s.notUntil)
 	}
+	if s.waiting() > 0 && s.follows {
+		sooner(now.Add(followTime))
+	}
 	size := s.size()
 	for _, ch := range s.children {
 		if len(ch.jobs) > 1 {
@@ -618,7 +691,7 @@ func (s *supervisor) deadline(now time.Time) (at time.Time) {
 		if len(ch.jobs) > 0 && ch.shares {
 			sooner(ch.heard.Add(deafTime))
 		}
-		if ch.longChunk() != nil && s.hasIdle() {
+		if ch.longChunk() != nil && (s.hasIdle() || s.waiting() > 0) {
 			sooner(ch.heard.Add(silence))
 		}
 		if ch.isIdle() && size > 1 {
