@@ -28,7 +28,7 @@ func TestASmallCallBesideAMapInProcessesHasItsTurn(t *testing.T) {
 				in = append(in, mapItem{N: i, Log: log, Does: "slow"})
 			}
 			big := executor.Go(t.Context(), &executor.ThreadPerTask{}, func(ctx context.Context) ([]int, error) {
-				return executor.MapSlice(ctx, ex, mapMake, in)
+				return executor.MapSlice(ctx, ex, mapMake, in, executor.ChunkSize(elements/2))
 			})
 			awaitStart(t, log, 0)
 			before := len(startsIn(t, log))
