@@ -72,7 +72,7 @@ func (c *Call) Run(ctx context.Context) {
 		x.rarely().from = &r.life
 		x.mu.Unlock()
 	}
-	c.runFrom(r)
+	c.runFrom(r, new(contexts))
 }
 
 // settle publishes a call that no executor of this package has taken.
@@ -99,17 +99,18 @@ func (c *Call) start() bool {
 }
 
 // run makes a started call and keeps its result, which is not visible before
-// publish.
-func (c *Call) run() { c.runFrom(c.route.Load()) }
+// publish. The ctx of its function is the next of s.
+func (c *Call) run(s *contexts) { c.runFrom(c.route.Load(), s) }
 
 // runFrom is run with a ctx that hands on that of r.
-func (c *Call) runFrom(r *route) {
+func (c *Call) runFrom(r *route, s *contexts) {
+	s.follow(r)
 	if r.isLasting {
 		c.runWith((*rootContext)(c))
 		return
 	}
-	cc := r.context(c)
-	defer cc.leave(c) // deferred, because the function may end this goroutine
+	cc := s.enter(c)
+	defer s.leave(c, cc) // deferred, because the function may end this goroutine
 	c.runWith(cc)
 }
 

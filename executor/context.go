@@ -26,6 +26,15 @@ import (
 // could be kept, with context.Background, the call itself is the ctx, under another
 // method set.
 //
+// So that this costs no second allocation for each call, a worker takes the ctxs of calls
+// with one route out of a block, of 1, then 4, then 16. The price: a ctx that is kept
+// keeps the block, of 256 bytes at most. Its neighbours hold no call when theirs have
+// returned, and nothing that the route does not hold too, but for a life: when a function
+// has looked at Done, its worker gives up the block and begins again with one. So a block
+// has one life at most, and a ctx whose function did not look at Done keeps, as long as
+// somebody keeps it, at most one registration on the ctx of Submit that is not its own;
+// where all functions look, each ctx is alone.
+//
 // A registration that follows a weak pointer would let a goroutine that has only the
 // Done channel wait on. But a goroutine whose channel is reached by weak pointers only
 // is marked as leaked when the profile "goroutineleak" of Go 1.27 is taken, and the
@@ -141,23 +150,64 @@ func isOwn(ctx context.Context) bool {
 	return false
 }
 
-// context returns the ctx for the function of c, with what r hands on.
-func (r *route) context(c *Call) *callContext {
-	cc := &r.first
-	if r.hasFirst.Load() || !r.hasFirst.CompareAndSwap(false, true) {
-		cc = new(callContext)
+// contexts makes the ctxs of the calls that a goroutine makes one after another. The
+// zero value is ready to use.
+type contexts struct {
+	route *route        // of the last call
+	free  []callContext // of its block
+	size  int           // of that; 0: the next call is the first with this route, or after a look at Done
+}
+
+// mostContexts is the size of the largest block.
+const mostContexts = 16
+
+// follow is called before each call.
+func (s *contexts) follow(r *route) {
+	if s.route != r {
+		*s = contexts{route: r} // what was left must not keep the ctx of another Submit
 	}
+}
+
+// enter returns the ctx for the function of c, with what the route hands on.
+func (s *contexts) enter(c *Call) *callContext {
+	cc := s.next()
 	cc.call.Store(c)
-	cc.life.Store(&r.life)
+	cc.life.Store(&s.route.life)
 	return cc
 }
 
-// leave is called when the function has returned.
-func (cc *callContext) leave(c *Call) {
-	if l := c.ownLife(); l != nil && l.ctx.Err() != nil { // by Cancel, perhaps, and not seen yet
+func (s *contexts) next() *callContext {
+	if len(s.free) == 0 {
+		if s.size == 0 {
+			s.size = 1
+			return s.route.context()
+		}
+		s.size = min(4*s.size, mostContexts)
+		s.free = make([]callContext, s.size)
+	}
+	cc := &s.free[0]
+	s.free = s.free[1:]
+	return cc
+}
+
+// context returns a ctx that is in no block.
+func (r *route) context() *callContext {
+	if !r.hasFirst.Load() && r.hasFirst.CompareAndSwap(false, true) {
+		return &r.first
+	}
+	return new(callContext)
+}
+
+// leave is called when the function of c, which had cc, has returned.
+func (s *contexts) leave(c *Call, cc *callContext) {
+	l := c.ownLife()
+	if l != nil && l.ctx.Err() != nil { // by Cancel, perhaps, and not seen yet
 		cc.fix(&l.life)
 	}
 	cc.call.Store(nil)
+	if l != nil {
+		s.free, s.size = nil, 0
+	}
 }
 
 // now returns what cc hands on at this moment.

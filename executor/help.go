@@ -29,7 +29,7 @@ func (c *Call) help(ctx context.Context) bool {
 func (h *helper) run(c *Call) {
 	defer h.end(c) // deferred, because the function may end this goroutine
 	pprof.SetGoroutineLabels(h.pool.intake.labels)
-	c.run()
+	c.run(new(contexts))
 }
 
 // helper is a goroutine that makes a call while it waits for it.

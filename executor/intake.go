@@ -187,7 +187,7 @@ func (in *intake) conduct(c *Call) {
 		c.publish(finished)
 		in.leave(c)
 	}()
-	c.run()
+	c.run(new(contexts))
 }
 
 // shutdown takes no more calls and waits for those it has. If ctx ends first,

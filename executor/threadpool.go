@@ -103,6 +103,8 @@ type worker struct {
 	gone  bool  // it was dismissed
 	woke  bool  // it may have woken a waiter, who runs next on this core: it must not spin before it has parked
 	swept bool  // guarded by intake.mu: it was idle at the last sweep
+
+	contexts contexts // of the calls that it makes
 }
 
 // step is what a worker does next.
@@ -285,7 +287,7 @@ func (e *ThreadPoolExecutor) work(w *worker) {
 	wasLocked := thread.IsLocked() // by the Initializer
 	for e.take(w) {
 		pprof.SetGoroutineLabels(e.intake.labels) // the last call may have left others; it costs 5 ns
-		w.call.run()
+		w.call.run(&w.contexts)
 		if thread.IsLocked() && !wasLocked {
 			return // the runtime ends a thread whose goroutine ends while it is locked
 		}
@@ -306,6 +308,7 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 			e.intake.mu.Unlock()
 			e.start(another)
 		case resting:
+			w.contexts = contexts{} // an idle worker keeps no ctx of a Submit
 			<-w.wake
 			w.woke = false
 			if w.gone {

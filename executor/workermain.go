@@ -395,7 +395,7 @@ func (w *workshop) make(m *arrived, v *invocation) {
 	if cause != "" {
 		c.interrupt(remoteError([]byte(cause)))
 	}
-	c.run()
+	c.run(new(contexts))
 }
 
 // data returns the argument of a call.
