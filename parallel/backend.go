@@ -94,9 +94,9 @@ func isHere(ex executor.Executor) bool {
 	return false
 }
 
-// joblibName is what the line of a run's beginning calls what makes its calls, where
+// backendName is what the line of a run's beginning calls what makes its calls, where
 // joblib has the name of a class: by the name of the backend that it is, or of its type.
-func joblibName(ex executor.Executor) string {
+func backendName(ex executor.Executor) string {
 	switch ex.(type) {
 	case *executor.ThreadPoolExecutor:
 		return "threads"

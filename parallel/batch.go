@@ -97,7 +97,9 @@ func (b *batch[Out]) runFrom(ctx context.Context, i int, timeout time.Duration, 
 		}
 	}()
 	for ; i < len(b.calls); i++ {
-		value, err := makeHere(ctx, b.calls[i], timeout)
+		c := b.calls[i]
+		b.calls[i] = Call[Out]{} // its argument is not held when it has ended
+		value, err := makeHere(ctx, c, timeout)
 		if b.keep(i, value, err); err != nil && stops {
 			break
 		}

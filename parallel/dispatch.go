@@ -129,7 +129,7 @@ type dispatcher[Out any] struct {
 }
 
 func newDispatcher[Out any](p *plan, total int) *dispatcher[Out] {
-	d := &dispatcher[Out]{plan: p, report: newReport(p.Jobs, max(0, p.PreDispatch), total), out: map[*batch[Out]]struct{}{}}
+	d := &dispatcher[Out]{plan: p, report: newReport(p.Jobs, total), out: map[*batch[Out]]struct{}{}}
 	// Where nothing is sent, a batch gains nothing.
 	d.sizer = sizer{isFixed: p.BatchSize > 0 || p.here, size: max(1, p.BatchSize), report: d.report}
 	return d
@@ -144,7 +144,7 @@ func (d *dispatcher[Out]) ended(calls iter.Seq[Call[Out]], opts ...executor.MapO
 		d.turn = closedChan
 	}
 	return func(yield func(*batch[Out], error) bool) {
-		d.report.begin(joblibName(d.ex), d.n)
+		d.report.begin(backendName(d.ex), d.n)
 		for b, err := range executor.Map(d.ctx, ex, do, d.batches(calls), append(opts, executor.Buffer(d.ahead))...) {
 			if err != nil {
 				if b = d.exited(err); b == nil {
@@ -179,6 +179,7 @@ func (d *dispatcher[Out]) makeThere(ctx context.Context, b *batch[Out]) (*batch[
 	s := &sender{Executor: d.ex, sent: b.hasTurn}
 	defer s.pass() // if nothing was sent
 	b.send(ctx, s, d.Timeout, d.OnError.kind == stopAtFirst, d.whole)
+	b.packs = nil // the arguments are not held until the results are taken
 	return b, nil
 }
 

@@ -52,7 +52,7 @@ func TestAutomaticBatchSizesAreJoblibs(t *testing.T) {
 
 func (r *sizeRow) check(t *testing.T) {
 	var out bytes.Buffer
-	s := sizer{size: 1, report: newReport(Jobs{N: 2, Verbose: 10, Output: &out}, 4, 0)}
+	s := sizer{size: 1, report: newReport(Jobs{N: 2, Verbose: 10, Output: &out}, 0)}
 	var sizes []int
 	for i := range r.seconds {
 		sizes = append(sizes, s.next())

@@ -33,7 +33,7 @@ type report struct {
 	waiting  string // the line of what may be the last batch
 }
 
-func newReport(j Jobs, _, total int) *report {
+func newReport(j Jobs, total int) *report {
 	r := &report{verbose: j.Verbose, n: j.N, output: j.Output, progress: j.Progress, total: total}
 	if r.output == nil {
 		r.output = os.Stderr
