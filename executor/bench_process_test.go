@@ -28,13 +28,10 @@ type labelled struct {
 }
 
 func init() {
-	executor.Register(oneMore)
 	executor.Register(oneMoreLabelled)
 	executor.Register(weigh)
 	executor.Register(mirror)
 }
-
-func oneMore(_ context.Context, x int) (int, error) { return x + 1, nil }
 
 func oneMoreLabelled(_ context.Context, x labelled) (labelled, error) {
 	return labelled{x.Number + 1, x.Label}, nil

@@ -330,3 +330,7 @@ func (h *hosted) mustSucceed() {
 		h.t.Errorf("the host: %v; its stderr:\n%s", err, &h.stderr)
 	}
 }
+
+func init() { executor.Register(oneMore) }
+
+func oneMore(_ context.Context, x int) (int, error) { return x + 1, nil }

@@ -43,10 +43,13 @@ import (
 // that have left the worker's process group.
 //
 // If a worker dies, only the calls fail that had started in it and whose result it
-// had not sent: of calls that take 100 µs or more, one. All others run elsewhere.
+// had not sent: of calls that take 100 µs or more, one. All others run elsewhere. Of
+// the items of a chunk, whoever has made it one, only the one fails that the worker was
+// at; those before it keep their results.
 //
 // On Linux, all of this holds. Where there is no memory to share (macOS, Windows),
-// a call counts as started when it is sent to a worker, and nothing is sent ahead;
+// a call counts as started when it is sent to a worker, and a chunk with all of its items,
+// of which those keep their results that were sent, every 50 µs; nothing is sent ahead;
 // big arguments are copied through a pipe; MemoryLimit is not watched. On Windows,
 // what a worker has started outlives it.
 type ProcessPoolExecutor struct {
@@ -81,7 +84,7 @@ type ProcessPoolExecutor struct {
 	NoPrefetch bool
 
 	// MaxTasksPerChild is the number of calls, or items of a chunk, after
-	// which a worker is replaced; 0 means no limit. A chunk is not split.
+	// which a worker is replaced; 0 means no limit. A chunk is not split for it.
 	MaxTasksPerChild int
 
 	// MemoryLimit is the resident memory of one worker, in bytes, above which
@@ -90,8 +93,8 @@ type ProcessPoolExecutor struct {
 	// some times a second.
 	MemoryLimit int64
 
-	// Retries is how often a call is run again whose worker died; 0 means
-	// never. A call that its ctx, Cancel or Shutdown ended is not run again.
+	// Retries is how often a call, or an item of a chunk, is run again whose worker
+	// died; 0 means never. A call that its ctx, Cancel or Shutdown ended is not run again.
 	Retries int
 
 	// KillGrace is how long a call that runs may take to return when its ctx

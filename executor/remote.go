@@ -332,7 +332,7 @@ func contain(f func()) error {
 
 // quickResult returns the length from which on results are not decoded by the
 // goroutine that reads them from a worker. To hand one to another goroutine costs some 20
-// microseconds: so long it takes at least to decode 64 KiB of CBOR, and at most to copy
+// microseconds: so long it takes at least to decode 64 KiB of structs, and at most to copy
 // a megabyte of numbers.
 func quickResult[T any](c *codec.Codec[T]) int {
 	var none T

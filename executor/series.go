@@ -16,13 +16,12 @@ import (
 type series[In, Out any] struct {
 	*registered[In, Out]
 	*notes
-	ctx      context.Context
-	i        int         // the item that is made
-	stops    bool        // at an error, or at the end of ctx
-	isOver   atomic.Bool // one of these was there: asking ctx for each item would take as long as a cheap item
-	args     []In        // of all items, if they are numbers
-	encoded  []byte      // else: those of the items that were not made
-	overArgs bool        // the results lie where the arguments were
+	ctx     context.Context
+	i       int         // the item that is made
+	stops   bool        // at an error, or at the end of ctx
+	isOver  atomic.Bool // one of these was there: asking ctx for each item would take as long as a cheap item
+	args    []In        // of all items, if they are numbers
+	encoded []byte      // else: those of the items that were not made
 }
 
 // makesInPlace reports whether the results of a chunk can be written over its

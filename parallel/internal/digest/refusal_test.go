@@ -486,6 +486,6 @@ func TestOnlyWhatIsAHandleIsOne(t *testing.T) {
 	_ = two{x: 0}
 }
 
-type Second struct{ n int }
+type Second struct{ _ int }
 
 func (Second) MarshalBinary() ([]byte, error) { return nil, nil }
