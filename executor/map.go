@@ -23,7 +23,8 @@ type mapOptions struct {
 
 // ChunkSize makes calls of n items each: map's chunksize. An item then costs
 // less, but it waits for the others of its chunk, which Map has to pull first.
-// Each item still has its own outcome. The default of [Map] is 1; [MapSlice],
+// Each item still has its own outcome; in processes, an idle worker takes over items of
+// a chunk that have not begun. The default of [Map] is 1; [MapSlice],
 // which has all items at hand, forms chunks by itself.
 func ChunkSize(n int) MapOption {
 	return func(o *mapOptions) { o.chunk = o.positive("ChunkSize", n) }
@@ -217,7 +218,7 @@ func abandon[Out any](ctx context.Context, w window[Out]) {
 }
 
 // yieldOutcomes yields what came of the items of a chunk. If the chunk failed as
-// a whole, because its worker died, so did each item.
+// a whole, because it was turned down, so did each item.
 func yieldOutcomes[Out any](f *Future[chunkResults[Out]], yield func(Out, error) bool) bool {
 	err := f.outcome()
 	if err != nil && f.call.isTurnedAway() {
