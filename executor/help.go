@@ -41,7 +41,7 @@ type helper struct {
 }
 
 // helper returns one for a goroutine that waits with ctx, if that may help: nothing
-// but the end of the call is to end its wait (D11), and a call of another executor
+// but the end of the call is to end its wait, and a call of another executor
 // would keep its place there, which the call that it makes may wait for.
 func (e *ThreadPoolExecutor) helper(ctx context.Context) (h helper, mayHelp bool) {
 	if !e.WaitersHelp || e.Initializer != nil {

@@ -714,7 +714,7 @@ func (e *processPool) interrupt(c *Call, reason error) bool {
 	r.settle()
 	r.reason = reason
 	for _, j := range jobs {
-		e.ask(j, cause, isKnown)
+		e.ask(j, reason, cause, isKnown)
 	}
 	if r.isChunk() {
 		go e.endAsked()
@@ -722,9 +722,9 @@ func (e *processPool) interrupt(c *Call, reason error) bool {
 	return true
 }
 
-// ask asks a job to stop. What its worker has not begun is taken back, for endAsked.
+// ask asks a job to stop, for a reason. What its worker has not begun is taken back, for endAsked.
 // intake.mu is held.
-func (e *processPool) ask(j *job, cause string, isKnown bool) {
+func (e *processPool) ask(j *job, reason error, cause string, isKnown bool) {
 	if j.isAsked {
 		return
 	}
@@ -746,7 +746,6 @@ func (e *processPool) ask(j *job, cause string, isKnown bool) {
 		l.enqueue(outgoing{kind: outCancel, cause: cause, job: wire.Call{Slot: uint32(j.slot), Serial: j.serial}})
 		go l.flush(false)
 	}
-	reason := j.reason
 	j.grace = time.AfterFunc(e.grace(), func() { e.endHanging(j, l, reason) })
 }
 
@@ -786,7 +785,7 @@ func (e *processPool) endBehind(c *Call, item int) {
 	}
 	for _, j := range slices.Clone(r.parts) {
 		if j.lo > item {
-			e.ask(j, cause, false)
+			e.ask(j, ErrCancelled, cause, false)
 		}
 	}
 	e.intake.mu.Unlock()
