@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -50,6 +51,15 @@ const (
 	inJournal = 1<<32 - 1
 )
 
+// note says how much is noted, in one store: the process may end at any.
+func (h *journalHead) note(items, bytes int) {
+	if strconv.IntSize == 32 {
+		atomic.StoreUint64(&h.noted, notedWord(items, bytes))
+		return
+	}
+	h.noted = notedWord(items, bytes)
+}
+
 func headOf(s *proc.Shared) *journalHead {
 	return (*journalHead)(unsafe.Pointer(unsafe.SliceData(s.Journal)))
 }
@@ -62,17 +72,15 @@ func notedOf(word uint64) (items, bytes int)  { return int(word >> 32), int(uint
 func setRange(word *atomic.Uint64, items int) { word.Store(rangeWord(0, items)) }
 func begunOf(word *atomic.Uint64) (begun int) { begun, _ = rangeOf(word.Load()); return begun }
 
-// cutRange takes the items from end on back from a worker, and reports whether it
-// could: whether the worker had begun none of them.
-func cutRange(word *atomic.Uint64, end int) bool {
+// cutRange takes the items from end on back from a worker, and those before it that it
+// has begun are left to it. It returns from which one on they are taken.
+func cutRange(word *atomic.Uint64, end int) (from int) {
 	for {
 		old := word.Load()
-		begun, _ := rangeOf(old)
-		if begun > end {
-			return false
-		}
-		if word.CompareAndSwap(old, rangeWord(begun, end)) {
-			return true
+		begun, before := rangeOf(old)
+		from = min(max(end, begun), before)
+		if word.CompareAndSwap(old, rangeWord(begun, from)) {
+			return from
 		}
 	}
 }
@@ -80,6 +88,7 @@ func cutRange(word *atomic.Uint64, end int) bool {
 // notes are what a worker notes of the chunk that it makes. Without a worker, for
 // [Invoke], they are kept in memory that grows.
 type notes struct {
+	own   journalHead    // where no memory is shared; the first field, so that 32 bits align it
 	n     int            // items of the chunk
 	word  *atomic.Uint64 // its range; nil: all items are the worker's
 	head  *journalHead
@@ -89,7 +98,6 @@ type notes struct {
 	bytes []byte     // what is noted, in memory that is as long as its capacity
 	area  uint32     // in which that is
 
-	own   journalHead // head, where no memory is shared
 	sent  time.Time   // when a frame went last, where no memory is shared
 	work  *workshop   // nil for Invoke
 	frame wire.Result // what is the same in all results of the chunk
@@ -139,7 +147,7 @@ func (n *notes) hasRoom(bytes int) bool {
 // note says that the bytes have grown by what came of the next item.
 func (n *notes) note() {
 	n.items++
-	n.head.noted = notedWord(n.items, len(n.bytes))
+	n.head.note(n.items, len(n.bytes))
 	if n.word == nil && n.work != nil && time.Since(n.sent) > whileTiny {
 		n.flush()
 	}

@@ -506,14 +506,18 @@ func (e *processPool) died(ch *child, obituary *WorkerDiedError) {
 		e.intake.stats.Restarts++
 	}
 	dead := e.sup.died(ch)
+	reasons := make([]error, len(dead))
+	for i, j := range dead {
+		reasons[i] = j.reason
+	}
 	mail := e.schedule()
 	e.intake.mu.Unlock()
 	mail.flush()
-	for _, j := range dead {
+	for i, j := range dead {
 		err := *obituary
 		err.Attempts = j.attempts
-		if j.reason != nil {
-			err.reason = j.reason
+		if reasons[i] != nil {
+			err.reason = reasons[i]
 		}
 		e.lose(j, &err)
 	}
@@ -524,17 +528,19 @@ func (e *processPool) died(ch *child, obituary *WorkerDiedError) {
 // result came.
 func (e *processPool) salvage(l *link) {
 	e.intake.mu.Lock()
-	jobs := slices.Clone(l.child.jobs)
-	e.intake.mu.Unlock()
-	for _, j := range jobs {
-		if m, data, ok := l.salvage(j); ok {
-			e.intake.mu.Lock()
-			j.note(reportOf(m))
-			j.settle()
-			e.intake.mu.Unlock()
-			e.complete(l, j, m, slices.Clone(data))
+	for _, j := range l.child.jobs {
+		m, data, ok := l.salvage(j)
+		if !ok {
+			continue
 		}
+		j.note(reportOf(m))
+		j.settle()
+		data = slices.Clone(data)
+		e.intake.mu.Unlock()
+		e.complete(l, j, m, data)
+		return // a worker is at one chunk at a time
 	}
+	e.intake.mu.Unlock()
 }
 
 // left counts a worker that has ended, of which nothing is left.
@@ -571,7 +577,7 @@ func (e *processPool) ended(l *link, batch []wire.Result) bool {
 		data, ok := l.data(batch[i].Data)
 		if !ok {
 			sane = false
-			batch[i].Kind = byte(lost)
+			batch[i].Kind, batch[i].Data = byte(lost), wire.Data{}
 		}
 		e.complete(l, j, batch[i], data)
 	}
@@ -660,7 +666,6 @@ func (e *processPool) finish(r *request, over int, err error) {
 	c.body.forget()
 	done := c.route.Load().done // before left, which takes the ctx away
 	e.intake.mu.Lock()
-	r.stopGraces()
 	e.intake.count(c.failure())
 	e.intake.left(c)
 	c.state.Store(finished)
@@ -716,9 +721,7 @@ func (e *processPool) interrupt(c *Call, reason error) bool {
 	for _, j := range jobs {
 		e.ask(j, reason, cause, isKnown)
 	}
-	if r.isChunk() {
-		go e.endAsked()
-	}
+	go e.endAsked()
 	return true
 }
 
@@ -735,7 +738,7 @@ func (e *processPool) ask(j *job, reason error, cause string, isKnown bool) {
 		e.sup.unqueue(j)
 		e.sup.putBack(j)
 		return
-	case j.isChunk() && e.sup.recall(j):
+	case e.sup.recall(j):
 		e.sup.putBack(j)
 		return
 	case j.isChunk() && ch.shares && !j.parcel.stops:
@@ -779,9 +782,12 @@ func (e *processPool) endBehind(c *Call, item int) {
 	cause := string(failure(ErrCancelled, "").data)
 	e.intake.mu.Lock()
 	r, ok := c.body.(*request)
-	if !ok || r.parts == nil {
+	if !ok {
 		e.intake.mu.Unlock()
 		return
+	}
+	if r.stopAt == 0 || r.stopAt > item+1 {
+		r.stopAt = item + 1
 	}
 	for _, j := range slices.Clone(r.parts) {
 		if j.lo > item {
@@ -790,15 +796,6 @@ func (e *processPool) endBehind(c *Call, item int) {
 	}
 	e.intake.mu.Unlock()
 	e.endAsked()
-}
-
-// stopGraces stops the timers that would end workers. intake.mu is held.
-func (r *request) stopGraces() {
-	for _, j := range append(r.parts, &r.whole) {
-		if j.grace != nil {
-			j.grace.Stop()
-		}
-	}
 }
 
 // endHanging ends the worker of a call that did not return in time.
@@ -1050,6 +1047,9 @@ func (slotPage) begun(j *job) int {
 	return begunOf(&j.child.link.proc.Shared.Ranges[j.slot])
 }
 
-func (slotPage) cut(j *job, at int) bool {
-	return j.hasStarted() && cutRange(&j.child.link.proc.Shared.Ranges[j.slot], at)
+func (slotPage) cut(j *job, at int) (from int) {
+	if !j.hasStarted() {
+		return j.items()
+	}
+	return cutRange(&j.child.link.proc.Shared.Ranges[j.slot], at)
 }

@@ -88,7 +88,7 @@ func (s *series[In, Out]) makeNumbers() {
 		out = out[1:]
 		items, bytes = items+1, bytes+size
 		s.items, s.bytes = items, s.bytes[:bytes]
-		s.head.noted = notedWord(items, bytes)
+		s.head.note(items, bytes)
 	}
 }
 

@@ -48,7 +48,7 @@ type supervisor struct {
 type page interface {
 	takeBack(*job) bool // takes back a job, unless it has started
 	begun(*job) int     // items of a chunk that have begun
-	cut(*job, int) bool // takes back the items of a chunk from one on, unless one of them has begun
+	cut(*job, int) int  // takes back the items of a chunk from one on that have not begun, and returns from which
 }
 
 // request is a call on its way through the worker processes. It is the body of the
@@ -63,6 +63,7 @@ type request struct {
 	left     int       // items of which it is not known what came of them, and jobs that are not over
 	isBegun  bool      // it cannot be cancelled any more, though parts may be queued
 	reason   error     // why it was asked to stop after it had started; nil if it was not
+	stopAt   int       // parts from this item on are not needed; 0: all are
 	err      error     // of the call
 }
 
@@ -220,7 +221,8 @@ func (s *supervisor) divide(from *job, lo, hi, attempts int) *job {
 		r.parts = []*job{&r.whole}
 	}
 	s.serial++
-	j := &job{request: r, lo: lo, hi: hi, serial: s.serial, order: from.order, attempts: attempts, isAsked: from.isAsked}
+	isAsked := from.isAsked || r.stopAt > 0 && lo >= r.stopAt
+	j := &job{request: r, lo: lo, hi: hi, serial: s.serial, order: from.order, attempts: attempts, isAsked: isAsked}
 	r.parts = append(r.parts, j)
 	r.left++
 	r.isBegun = true
@@ -230,6 +232,9 @@ func (s *supervisor) divide(from *job, lo, hi, attempts int) *job {
 // drop says that a job is over.
 func (j *job) drop() {
 	j.isOver = true
+	if j.grace != nil {
+		j.grace.Stop()
+	}
 	j.parts = slices.DeleteFunc(j.parts, func(other *job) bool { return other == j })
 }
 
@@ -591,7 +596,10 @@ func (ch *child) longChunk() *job {
 // split takes the items of a chunk from one on back from its worker, for another, and
 // reports whether it could.
 func (s *supervisor) split(j *job, at int) bool {
-	if at >= j.items() || at < 1 || !s.page.cut(j, at) {
+	if at >= j.items() || at < 1 {
+		return false
+	}
+	if at = s.page.cut(j, at); at >= j.items() {
 		return false
 	}
 	rest := s.divide(j, j.lo+at, j.hi, j.attempts)
@@ -623,7 +631,7 @@ func (s *supervisor) recruit(now time.Time) {
 		if ch.state == starting {
 			coming++
 		}
-		if ch.longChunk() != nil && now.Sub(ch.heard) >= deafTime {
+		if j := ch.longChunk(); j != nil && now.Sub(ch.heard) >= deafTime && s.page.begun(j) < j.items() && !s.hasIdle() {
 			wanted++ // which would share it
 		}
 	}
@@ -765,11 +773,12 @@ func (j *job) note(r report) bool {
 		j.known = 1
 		return !r.more && r.from == 0 && r.items == 0
 	}
-	if r.from != j.known || r.items > j.items()-j.known {
+	known := j.known + r.items
+	if r.from != j.known || known > j.items() || !r.more && known < j.items() && !j.parcel.stops {
 		return false
 	}
-	j.known += r.items
-	return r.more || j.known == j.items() || j.parcel.stops
+	j.known = known
+	return true
 }
 
 // died says that a worker that was ready has ended. It returns the jobs, items of
@@ -815,13 +824,17 @@ func (s *supervisor) begun(j *job) int {
 }
 
 // breakUp divides a job that had started on a worker that has died into what is lost,
-// each item a job of its own, and what was not begun.
+// each item a job of its own if it is tried again, and what was not begun.
 func (s *supervisor) breakUp(j *job, begun int) (lost, others []*job) {
 	if !j.isChunk() {
 		return []*job{j}, nil
 	}
-	for i := j.lo + j.known; i < j.lo+begun; i++ {
-		lost = append(lost, s.divide(j, i, i+1, j.attempts))
+	if isRetried := j.attempts < s.retries && !j.isAsked; isRetried {
+		for i := j.lo + j.known; i < j.lo+begun; i++ {
+			lost = append(lost, s.divide(j, i, i+1, j.attempts))
+		}
+	} else if j.known < begun {
+		lost = append(lost, s.divide(j, j.lo+j.known, j.lo+begun, j.attempts))
 	}
 	if begun < j.items() {
 		others = append(others, s.divide(j, j.lo+begun, j.hi, j.attempts))

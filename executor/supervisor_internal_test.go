@@ -172,13 +172,13 @@ func (w *procWorld) takeBack(j *job) bool {
 
 func (w *procWorld) begun(j *job) int { return w.meanwhile(j).begun }
 
-func (w *procWorld) cut(j *job, at int) bool {
+func (w *procWorld) cut(j *job, at int) (from int) {
 	p := w.meanwhile(j)
-	if p.word != startedWord(j.serial) || p.begun > at {
-		return false
+	if p.word != startedWord(j.serial) {
+		return j.items()
 	}
-	p.end = at
-	return true
+	p.end = min(max(at, p.begun), p.end)
+	return p.end
 }
 
 // start lets a worker read its pipe up to the first call that it may start.

@@ -26,7 +26,7 @@ func TestMalformedEncodingsAreErrors(t *testing.T) {
 	}{
 		{"a bool of 2", decodeError[struct{ A []bool }](t, 2, 2), ".A[0]: a bool is 2"},
 		{"a pointer of 2", decodeError[*int](t, 2, 0), "*int: a pointer is 2"},
-		{"a pointer to nothing", decodeError[*int](t, 1, 0, 0, 0, 0, 0, 0, 0), "it ends too early"},
+		{"a pointer to nothing", decodeError[*int64](t, 1, 0, 0, 0, 0, 0, 0, 0), "it ends too early"},
 		{"no pointer", decodeError[*int](t), "it ends too early"},
 		{"something behind a pointer", decodeError[*int](t, 0, 0), "its length is wrong"},
 		{"a nil string", decodeError[[]string](t, 2, 0), "[]string[0]: it is nil"},
