@@ -30,6 +30,8 @@ func init() {
 	verbs["spin"] = func(context.Context, deed, *told) error { stuckInLoop(); return nil }
 	verbs["read"] = func(context.Context, deed, *told) error { return stuckInRead() }
 	verbs["crowd"] = func(_ context.Context, d deed, _ *told) error { crowd(d.N); stuckInSleep(); return nil }
+	verbs["draw a crowd"] = func(_ context.Context, d deed, _ *told) error { crowd(d.N); return nil }
+	verbs["leave"] = func(context.Context, deed, *told) error { runtime.Goexit(); return nil }
 	verbs["no quit"] = func(context.Context, deed, *told) error { signal.Ignore(syscall.SIGQUIT); stuckInSleep(); return nil }
 	verbs["signal"] = func(_ context.Context, d deed, _ *told) error {
 		_ = syscall.Kill(os.Getpid(), syscall.Signal(d.N))
@@ -694,6 +696,44 @@ func TestKillGraceEndsACallThatDoesNotReturn(t *testing.T) {
 			mustTell(t, do(ex, deed{Verb: "tell"}))
 			touch(t, gate)
 			mustTell(t, other)
+		})
+	}
+}
+
+// Not all stacks of a worker that is ended are kept: the first is that of the function that
+// did not return. The crowd was there before its goroutine, and is in front of it in what
+// the runtime prints.
+func TestTheStackOfTheFunctionThatHangsIsTheFirst(t *testing.T) {
+	for name, hang := range map[string]func(executor.Executor, deed) error{
+		"a call": func(ex executor.Executor, d deed) error {
+			_, err := do(ex, d).Result(context.Background())
+			return err
+		},
+		"an item of a chunk": func(ex executor.Executor, d deed) error {
+			_, err := executor.MapSlice(context.Background(), ex, doDeed, []deed{{Verb: "tell"}, d}, executor.ChunkSize(2))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits most of its time
+			log := filepath.Join(t.TempDir(), "log")
+			ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: 100 * time.Millisecond})
+			mustTell(t, do(ex, deed{Verb: "draw a crowd", N: 2000}))
+			if _, err := resultOf(t, do(ex, deed{Verb: "leave"})); !errors.Is(err, executor.ErrGoexit) {
+				t.Fatalf("Result = %v; want ErrGoexit", err)
+			}
+			outcome := make(chan error, 1)
+			go func() { outcome <- hang(ex, deed{Verb: "sleep", Log: log, ID: 1}) }()
+			awaitStart(t, log, 1)
+			_ = ex.Shutdown(ended())
+			err := <-outcome
+			died, ok := errors.AsType[*executor.WorkerDiedError](err)
+			if !ok {
+				t.Fatalf("the error is %v; want a *WorkerDiedError", err)
+			}
+			if first, _, _ := strings.Cut(died.Stderr, "\n\n"); !strings.Contains(first, "stuckInSleep") {
+				t.Errorf("the first of the stacks, of %d bytes, is\n%.2000s\nwant that of stuckInSleep", len(died.Stderr), first)
+			}
 		})
 	}
 }

@@ -211,10 +211,17 @@ func allStacks() []byte {
 	}
 }
 
+// callFrames are of the goroutine that makes a call: first that of an item of a chunk, which
+// has its own.
+var callFrames = [][]byte{[]byte("executor.(*series[...]).makeLeft("), []byte("executor.(*workshop).make(")}
+
 // callFirst moves the stack of the goroutine that makes a call to the beginning.
 func callFirst(stacks []byte) []byte {
 	const gap = "\n\n"
-	at := bytes.Index(stacks, []byte("executor.(*workshop).make("))
+	at := -1
+	for i := 0; at < 0 && i < len(callFrames); i++ {
+		at = bytes.Index(stacks, callFrames[i])
+	}
 	if at < 0 {
 		return stacks
 	}

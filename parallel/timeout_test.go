@@ -206,6 +206,14 @@ func TestATimeoutKillsTheWorkerThatDoesNotReturn(t *testing.T) {
 	}
 	checkTimeout(t, failed[0], timeout)
 	checkTimeout(t, failed[1], timeout)
+	killed, _, _ := strings.Cut(failed[0].Err.Error(), "; its last lines:\n")
+	died, _ := errors.AsType[*executor.WorkerDiedError](failed[0])
+	if want := fmt.Sprintf("parallel: a call has taken longer than its Timeout of %v, and its worker process %d was ended", timeout, died.PID); killed != want {
+		t.Errorf("the error of the call whose worker was killed begins %q; want %q", killed, want)
+	}
+	if want := fmt.Sprintf("parallel: a call has taken longer than its Timeout of %v", timeout); failed[1].Err.Error() != want {
+		t.Errorf("the error of the call that heeded is %q; want %q", failed[1].Err, want)
+	}
 	if took := time.Since(begin); took < timeout+time.Second/2 || took > longEnough {
 		t.Errorf("Run returns after %v; want the Timeout and about a second", took)
 	}
