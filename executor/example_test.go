@@ -510,3 +510,36 @@ func ExampleIs() {
 	// false
 	// true
 }
+
+func ExampleDoing() {
+	// crawl is a function of a package of one's own, whose callers know nothing of Map.
+	crawl := func(ctx context.Context, ex executor.Executor, urls []string) error {
+		for _, err := range executor.Map(ctx, ex, length, slices.Values(urls), executor.Doing("crawler: Crawl")) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	fmt.Println(crawl(context.Background(), nil, nil))
+	// Output: crawler: Crawl: nil Executor
+}
+
+func ExampleEnded() {
+	// answer is a function of a package of one's own that waits for a call.
+	answer := func(ctx context.Context, ex executor.Executor) (int, error) {
+		n, err := executor.Go(ctx, ex, func(ctx context.Context) (int, error) {
+			<-ctx.Done()
+			return 0, fmt.Errorf("reading line 7: %w", ctx.Err()) // what it was at when it was ended
+		}).Result(context.WithoutCancel(ctx))
+		return n, executor.Ended(ctx, "oracle: Answer", err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errors.New("nobody listens"))
+	_, err := answer(ctx, &executor.ThreadPerTask{})
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, context.Canceled))
+	// Output:
+	// oracle: Answer: the ctx ended: nobody listens
+	// true
+}

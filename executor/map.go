@@ -44,8 +44,8 @@ func Unordered() MapOption {
 	return func(o *mapOptions) { o.unordered = true }
 }
 
-// Doing makes the error of the end of ctx say that what ended was doing, as "pool: Imap",
-// and not Map or MapSlice. It is for those who build on them.
+// Doing makes the errors of a map, as that of the end of ctx, say that they are of doing,
+// as "pool: Imap", and not of Map or MapSlice. It is for packages that build on them.
 func Doing(doing string) MapOption {
 	return func(o *mapOptions) { o.doing = doing }
 }
@@ -74,17 +74,20 @@ func newMapOptions(opts []MapOption) mapOptions {
 
 // check returns what is wrong with the arguments of a map.
 func (o *mapOptions) check(doing string, ctx context.Context, ex Executor, nilFunc bool) error {
+	what := ""
 	switch {
 	case o.err != nil:
 		return o.err
 	case nilFunc:
-		return fmt.Errorf("executor: %s: nil function", doing)
+		what = "nil function"
 	case ctx == nil:
-		return errNilContext(doing)
+		what = "nil ctx"
 	case ex == nil:
-		return fmt.Errorf("executor: %s: nil Executor", doing)
+		what = "nil Executor"
+	default:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s: %s", cmp.Or(o.doing, "executor: "+doing), what)
 }
 
 // Map calls fn on ex for each item of in and returns an iterator over the

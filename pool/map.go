@@ -24,7 +24,7 @@ func Map[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], i
 		return nil, err
 	}
 	defer p.finish(j)
-	return mapSlice(ctx, p, fn, in, o)
+	return mapSlice(ctx, p, "pool: Map", fn, in, o)
 }
 
 // MapAsync is [Map] without waiting: Pool.map_async. To cancel the future, or the
@@ -41,7 +41,7 @@ func MapAsync[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Ou
 		return failed[[]Out](err)
 	}
 	f := executor.Go(ctx, new(executor.ThreadPerTask), func(ctx context.Context) ([]Out, error) {
-		return mapSlice(ctx, p, fn, in, o)
+		return mapSlice(ctx, p, "pool: MapAsync", fn, in, o)
 	})
 	f.OnDone(func(*executor.Future[[]Out]) { p.finish(j) })
 	return f
@@ -56,11 +56,11 @@ func failed[Out any](err error) *executor.Future[Out] {
 
 // mapSlice is the map of a job, which the executor takes although the pool may be
 // closed meanwhile.
-func mapSlice[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], in []In, o options) ([]Out, error) {
+func mapSlice[In, Out any](ctx context.Context, p *Pool, doing string, fn executor.Func[In, Out], in []In, o options) ([]Out, error) {
 	if o.collects {
-		return collect(ctx, p, fn, in, o.chunk)
+		return collect(ctx, p, doing, fn, in, o.chunk)
 	}
-	opts := []executor.MapOption{executor.Doing("pool: Map")}
+	opts := []executor.MapOption{executor.Doing(doing)}
 	if n := p.chunkSize(o.chunk, len(in)); n > 0 {
 		opts = append(opts, executor.ChunkSize(n))
 	}
@@ -90,11 +90,11 @@ func quarter(n, workers int) int {
 // get so many chunks. There may be any number of workers: math.MaxInt is no limit.
 func share(n, chunks, workers int) int { return n / chunks / max(1, workers) }
 
-// collect makes all elements, each with its outcome. Without a chunk size, there are many chunks for each
-// worker, because nothing is known of what an element costs.
-func collect[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], in []In, chunk int) ([]Out, error) {
+// collect makes all elements, each with its outcome. Without a chunk size, there are many
+// chunks for each worker, because nothing is known of what an element costs.
+func collect[In, Out any](ctx context.Context, p *Pool, doing string, fn executor.Func[In, Out], in []In, chunk int) ([]Out, error) {
 	if fn == nil || len(in) == 0 {
-		return executor.MapSlice(ctx, p.ex, fn, in)
+		return executor.MapSlice(ctx, p.ex, fn, in, executor.Doing(doing))
 	}
 	const chunksPerWorker = 32
 	if chunk = p.chunkSize(chunk, len(in)); chunk == 0 {
@@ -103,7 +103,7 @@ func collect[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out
 	var last error
 	var failures executor.ItemErrors
 	out := make([]Out, 0, len(in))
-	for value, err := range executor.Map(ctx, p.ex, fn, slices.Values(in), executor.ChunkSize(chunk), executor.Buffer(max(1, len(in)))) {
+	for value, err := range executor.Map(ctx, p.ex, fn, slices.Values(in), executor.ChunkSize(chunk), executor.Buffer(max(1, len(in))), executor.Doing(doing)) {
 		if last = err; err != nil {
 			failures = append(failures, &executor.ItemError{Index: len(out), Err: err})
 		}
