@@ -74,6 +74,22 @@ func ExampleMemory() {
 	// 8 <nil>
 }
 
+// ExampleMemory_Check tells at the start that results will not be kept: here because a
+// file is where the folder is to be.
+func ExampleMemory_Check() {
+	dir, _ := os.MkdirTemp("", "")
+	defer os.RemoveAll(dir)
+	_ = os.WriteFile(filepath.Join(dir, "cache"), nil, 0o600)
+
+	memory := parallel.Memory{Dir: filepath.Join(dir, "cache")}
+	fmt.Println(memory.Check() != nil)
+	memory = parallel.Memory{Dir: filepath.Join(dir, "other")}
+	fmt.Println(memory.Check())
+	// Output:
+	// true
+	// <nil>
+}
+
 // Features is what is computed of a picture.
 type Features struct{ Edges, Colours []float64 }
 
