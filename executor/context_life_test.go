@@ -432,3 +432,78 @@ func TestTheCtxOfACallHasOneDoneWhoeverAsksFirst(t *testing.T) {
 		}
 	})
 }
+
+// inARow makes one call after another with ctx on the only worker of a pool, and then
+// goes on as long as last does. It returns when all but last have ended.
+func inARow(t *testing.T, ctx context.Context, n int, call func(i int, ctx context.Context), last executor.Func[int, int]) {
+	t.Helper()
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+	t.Cleanup(func() { ex.Close() })
+	first := newGate()
+	executor.Submit(context.Background(), ex, first.pass, 0)
+	calls := make([]*executor.Future[int], n)
+	for i := range calls {
+		calls[i] = executor.Go(ctx, ex, func(ctx context.Context) (int, error) { call(i, ctx); return 0, nil })
+	}
+	executor.Submit(context.Background(), ex, last, 0)
+	first.open()
+	if _, err := executor.Gather(t.Context(), calls...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func nothing(context.Context, int) (int, error) { return 0, nil }
+
+// A call with a ctx of its own costs one allocation, as one with Background does: many
+// share that of their ctxs.
+func TestACallWithACtxIsOneAllocation(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	const calls = 20_000
+	ex := &executor.ThreadPoolExecutor{}
+	defer ex.Close()
+	futures := make([]*executor.Future[int], calls)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := range futures {
+		futures[i] = executor.Submit(ctx, ex, double, i)
+	}
+	for _, f := range futures {
+		f.Result(t.Context())
+	}
+	runtime.ReadMemStats(&after)
+	if each := float64(after.Mallocs-before.Mallocs) / calls; each > 1.4 {
+		t.Errorf("%.2f allocations for a call; want 1.1", each)
+	}
+}
+
+func TestAWorkerThatGoesOnHoldsNoCtxOfAnotherSubmit(t *testing.T) {
+	ends := newGate()
+	defer ends.open()
+	value := func() weak.Pointer[big] {
+		value := new(big)
+		inARow(t, context.WithValue(context.Background(), ctxKey("k"), value), 8, func(int, context.Context) {}, ends.pass)
+		return weak.Make(value)
+	}()
+	untilGone(t, "a value of the ctx", func() bool { return value.Value() == nil })
+}
+
+// Ctxs of calls that follow each other share a block. One that is kept, and that nobody
+// has asked for Done, keeps what one of its neighbours has registered at most, also if
+// many have.
+func TestAKeptCtxKeepsOneRegistrationOfOthersAtMost(t *testing.T) {
+	watched := newWatchedCtx()
+	var kept context.Context
+	inARow(t, watched, 200, func(i int, ctx context.Context) {
+		switch {
+		case i == 40:
+			kept = ctx
+		case i > 40:
+			ctx.Done()
+		}
+	}, nothing)
+	untilGone(t, "a second registration", func() bool { return watched.registered() <= 1 })
+	runtime.KeepAlive(kept)
+	kept = nil
+	untilGone(t, "a registration", func() bool { return watched.registered() == 0 })
+}
