@@ -62,8 +62,9 @@ type ownLife struct {
 	life
 	root    *lifeRoot
 	mortal  mortal
-	isShown atomic.Bool // the function has seen its Done, or somebody it gave its ctx to
-	isRoot  bool        // of a rootContext
+	call    atomic.Pointer[Call] // nil when it has been left
+	isShown atomic.Bool          // the function has seen its Done, or somebody it gave its ctx to
+	isRoot  bool                 // of a rootContext
 }
 
 // lifeRoot is what an ownLife grows from. It is held by what is registered on the ctx
@@ -90,7 +91,13 @@ func newOwnLife(from life, isRoot bool) *ownLife {
 	return l
 }
 
-func (l *ownLife) kill(cause error) { l.root.cancel(cause) }
+// kill ends the life of a call that runs. That of one that has ended is its ctx's: it may
+// not have been left yet.
+func (l *ownLife) kill(cause error) {
+	if c := l.call.Load(); c != nil && !c.ended() {
+		l.root.cancel(cause)
+	}
+}
 
 // letGo ends the life, whose call has ended, when it is collected.
 func (l *ownLife) letGo() {
@@ -343,9 +350,10 @@ func (c *Call) build(from life, isShown, isRoot bool) *ownLife {
 		return l
 	}
 	l := newOwnLife(from, isRoot) // not under a lock: ctx may be anybody's
+	l.call.Store(c)
 	switch kept, isLate := x.keepLife(l, isShown); {
 	case kept != l:
-		l.kill(nil)
+		l.root.cancel(nil)
 		return kept
 	case isLate:
 		c.leaveLife(l)
@@ -407,10 +415,11 @@ func (r *rare) takeLife(c *Call) *ownLife {
 
 // leaveLife lets go of the life of a call that has ended.
 func (c *Call) leaveLife(l *ownLife) {
+	l.call.Store(nil)
 	if l.isShown.Load() && !c.isBrief() {
 		l.letGo()
 	} else {
-		l.kill(nil)
+		l.root.cancel(nil)
 	}
 	if in := c.intake(); in != nil {
 		in.strike(&l.mortal)

@@ -776,8 +776,8 @@ func (j *stormJudge) success(e *stormEntry, h stormHistory) {
 	}
 }
 
-// death judges a call that died with its worker: one call, or the items of one
-// chunk. The worker must have been killed, and have run it.
+// death judges a call, or an item of a chunk, that died with its worker: that must have
+// been killed, and have run it.
 func (j *stormJudge) death(e *stormEntry, died *executor.WorkerDiedError) {
 	if !j.isDead(died.PID) {
 		j.innocent++
@@ -792,6 +792,9 @@ func (j *stormJudge) death(e *stormEntry, died *executor.WorkerDiedError) {
 	for _, other := range j.entries[e.chunk:] {
 		if other.chunk != e.chunk {
 			break
+		}
+		if e.how != "MapSlice" && other != e {
+			continue
 		}
 		h := j.history[other.ID]
 		hasStarted, hasEnded := slices.Contains(h.starts, died.PID), slices.Contains(h.ends, died.PID)
@@ -814,11 +817,11 @@ func (j *stormJudge) death(e *stormEntry, died *executor.WorkerDiedError) {
 	switch {
 	case e.how == "MapSlice" && isEnded && isRun: // what it made may be of another chunk
 	case isEnded && isRun:
-		d.unanswered[e.chunk] = true
+		d.unanswered[e.ID] = true
 	default:
-		d.unended[e.chunk] = true // perhaps without a START, if it had no time to write that
+		d.unended[e.ID] = true // perhaps without a START, if it had no time to write that
 	}
-	if e.Micros >= 100 && e.how != "Map" {
+	if e.Micros >= 100 {
 		d.long[e.ID] = true
 	}
 }
