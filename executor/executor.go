@@ -39,8 +39,8 @@ type Executor interface {
 // The function gets a ctx that has the values of ctx and ends with it, or when Cancel or
 // Shutdown ask the running call to stop. It goes on when the function has returned, so
 // that what that returns can use it: the body of an answer, rows, a command. It ends with
-// ctx then, or when nobody has it any more: who waits for its end keeps it, not only its
-// Done channel. What is derived from it is cancelled or stays on ctx, as always. In a
+// ctx then, or when nobody has it any more: a goroutine that waits for its end must keep
+// it, not only its Done channel. What is derived from it is cancelled or stays on ctx, as always. In a
 // worker process, it ends with the call.
 //
 // If ctx ends before the call has started, the call is cancelled at once. Submit

@@ -75,7 +75,7 @@ func (f *Future[T]) resultFor(ctx context.Context, doing string) (T, error) {
 	return f.value, f.outcome()
 }
 
-// outcome is err for who asks for what came of the call.
+// outcome is err for a caller that asks for what came of the call.
 func (f *Future[T]) outcome() error {
 	err := f.err()
 	if err != nil {

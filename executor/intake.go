@@ -324,13 +324,13 @@ func (in *intake) strike(m *mortal) {
 	in.unlist(m)
 }
 
-// enlist is enroll for who holds in.mu, and looks at killed afterwards.
+// enlist is enroll for a caller that holds in.mu, and looks at killed afterwards.
 func (in *intake) enlist(m *mortal) {
 	in.mortals = append(in.mortals, m)
 	m.slot = len(in.mortals)
 }
 
-// unlist is strike for who holds in.mu.
+// unlist is strike for a caller that holds in.mu.
 func (in *intake) unlist(m *mortal) {
 	if m.slot == 0 {
 		return

@@ -905,7 +905,7 @@ func TestMapOverAMapOfTheSameExecutor(t *testing.T) {
 	}
 }
 
-// MAP-16, D28: a result that the consumer drops is collectable, also before the next
+// A result that the consumer drops is collectable, also before the next
 // has been yielded.
 func TestMapDoesNotHoldWhatItHasYielded(t *testing.T) {
 	type large struct{ _ [1 << 16]byte }

@@ -188,29 +188,18 @@ func TestSlowItemsOfAChunkAreSharedOut(t *testing.T) {
 }
 
 // Of a MapSlice, the error is that of the lowest element, also if its chunk was shared
-// out, and what is behind it does not run to the end.
+// out: what another worker makes behind it sees its ctx end.
 func TestMapSliceOfASharedChunkHasTheLowestError(t *testing.T) {
-	log := inDir(t, "log")
+	log, gate := inDir(t, "log"), inDir(t, "gate")
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
-	var in []mapItem
-	for i := range 40 {
-		m := mapItem{N: i, Log: log, Does: "slow"}
-		switch i {
-		case 11:
-			m.Does = "fail"
-		case 30:
-			m.Does = "heed" // as long as nobody ends it
-		}
-		in = append(in, m)
-	}
-	_, err := executor.MapSlice(t.Context(), ex, mapMake, in, executor.ChunkSize(40))
-	if !errors.Is(err, errRemote) || err.Error() != "item 11: "+errRemote.Error() {
-		t.Errorf("MapSlice = %v; want the error of item 11", err)
-	}
-	for id, pids := range startsIn(t, log) {
-		if len(pids) != 1 {
-			t.Errorf("item %d started in %v; want one start at most", id, pids)
-		}
+	in := []mapItem{{N: 0, Log: log, Does: "fail after hold", Gate: gate}, {N: 1}, {N: 2, Log: log, Does: "heed"}, {N: 3}}
+	out := executor.Go(t.Context(), &executor.ThreadPerTask{}, func(ctx context.Context) ([]int, error) {
+		return executor.MapSlice(ctx, ex, mapMake, in, executor.ChunkSize(4))
+	})
+	awaitStart(t, log, 2) // in the other worker
+	touch(t, gate)
+	if _, err := endOf(t, out); !errors.Is(err, errRemote) || err.Error() != "item 0: "+errRemote.Error() {
+		t.Errorf("MapSlice = %v; want the error of item 0", err)
 	}
 }
 

@@ -39,6 +39,9 @@ func mapMake(ctx context.Context, m mapItem) (int, error) {
 	switch m.Does {
 	case "fail":
 		return m.N, fmt.Errorf("item %d: %w", m.N, errRemote)
+	case "fail after hold":
+		holdUntil(m.Gate)
+		return m.N, fmt.Errorf("item %d: %w", m.N, errRemote)
 	case "panic":
 		panic(fmt.Sprint("item ", m.N))
 	case "goexit":

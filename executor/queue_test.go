@@ -459,7 +459,7 @@ func TestAnyQueueEqualsAList(t *testing.T) {
 	})
 }
 
-// The results of calls that have waited for room are held by who keeps their futures,
+// The results of calls that have waited for room are held by whoever keeps their futures,
 // and by nobody else.
 func TestCallsThatWaitedForRoomAreNotHeld(t *testing.T) {
 	type large struct{ _ [1 << 16]byte }

@@ -738,7 +738,7 @@ func (c *Call) lend() bool {
 	var w *worker
 	switch {
 	case p.waits > 1:
-	case p.back != nil: // it is lent again; who waits for it does without, as who comes while others wait
+	case p.back != nil: // it is lent again; a goroutine that waits for it does without, as one that comes while others wait
 		e.letGo(p)
 	default:
 		w = e.vacate()

@@ -9,7 +9,7 @@ import (
 	"github.com/gofutures/futures/executor"
 )
 
-// ctxPromises are about the ctx of a call that is done (D32).
+// ctxPromises are about the ctx of a call that is done.
 var ctxPromises = []promise{
 	{id: "D32", says: "what a call returns may use the ctx of the call until that of Submit ends", check: ctxGoesOn},
 	{id: "D28, D32", says: "a future that is done keeps no value of the ctx of Submit", check: keepsNoCtx},

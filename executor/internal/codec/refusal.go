@@ -103,7 +103,7 @@ func (r *refusal) add(s step) error {
 	return r
 }
 
-// explain returns the error for who wanted to encode, or decode, a value of t.
+// explain returns the error of encoding, or decoding, a value of t.
 func explain(doing string, t reflect.Type, err error) error {
 	r := asRefusal(err)
 	slices.Reverse(r.steps)

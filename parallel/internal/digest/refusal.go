@@ -88,7 +88,7 @@ func (r *refusal) add(s step) error {
 	return r
 }
 
-// explain returns the error for who wanted the digest of a value of t.
+// explain returns the error of the digest of a value of t.
 func explain(t reflect.Type, err error) error {
 	r := asRefusal(err)
 	slices.Reverse(r.steps)
