@@ -47,32 +47,31 @@ func (a *arrivals) next(ctx context.Context) ([]int, error) {
 		if come := a.take(); len(come) > 0 {
 			return come, nil
 		}
-		if err := await(ctx, a.bell); err != nil {
+		if !await(ctx, a.bell) {
 			if come := a.take(); len(come) > 0 {
 				return come, nil // what has come goes before the end of ctx
 			}
-			return nil, err
+			return nil, ctx.Err()
 		}
 	}
 }
 
 // attach adds an arrival to a call that may have ended.
-func (x *extra) attach(c *Call, a arrival) {
+func (x *cold) attach(c *Call, a arrival) {
 	x.mu.Lock()
 	if x.over {
 		x.mu.Unlock()
-		c.look()
 		a.at.arrive(a.index)
 		return
 	}
-	r := x.rarely()
+	r := x.rarePart()
 	r.arrivals = append(r.arrivals, a)
 	x.mu.Unlock()
-	x.settle(c)
+	x.recheck(c)
 }
 
 // detach takes all arrivals at a off the call.
-func (x *extra) detach(a *arrivals) {
+func (x *cold) detach(a *arrivals) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.rare != nil {

@@ -30,7 +30,7 @@ func indexes[F interface {
 	return got
 }
 
-// ASC-01, ASC-06: those that are done first, the others as they finish.
+// The futures that are done come first, the others as they finish.
 func TestAsCompletedYieldsInOrderOfCompletion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPerTask{}
@@ -63,8 +63,8 @@ func TestAsCompletedYieldsEachWhenItFinishes(t *testing.T) {
 	})
 }
 
-// D5: a call that is cancelled in the queue does not keep the loop waiting, as
-// it does in Python.
+// A call that is cancelled in the queue does not keep the loop waiting, as it
+// does in Python.
 func TestAsCompletedYieldsACallCancelledInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -80,7 +80,7 @@ func TestAsCompletedYieldsACallCancelledInTheQueue(t *testing.T) {
 	})
 }
 
-// ASC-02: under the lowest of its indexes.
+// It is yielded with the lowest of its indexes.
 func TestAsCompletedYieldsAFutureOnceThatIsGivenTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, done := executor.NewPromise[int](), cannedIn("succeeded")
@@ -91,7 +91,7 @@ func TestAsCompletedYieldsAFutureOnceThatIsGivenTwice(t *testing.T) {
 	})
 }
 
-// ASC-03: there is no error value; ctx tells.
+// There is no error value: ctx tells why the loop has ended.
 func TestAsCompletedEndsWithItsCtx(t *testing.T) {
 	for _, timeout := range []time.Duration{0, 100 * time.Millisecond} {
 		t.Run(timeout.String(), func(t *testing.T) {
@@ -113,7 +113,6 @@ func TestAsCompletedEndsWithItsCtx(t *testing.T) {
 	}
 }
 
-// ASC-03, D11: what was done before ctx ended is yielded.
 func TestAsCompletedYieldsWhatWasDoneBeforeItsCtxEnded(t *testing.T) {
 	for range 64 { // select chooses at random
 		p := executor.NewPromise[int]()
@@ -125,23 +124,23 @@ func TestAsCompletedYieldsWhatWasDoneBeforeItsCtxEnded(t *testing.T) {
 
 // ways to leave a loop early.
 var ways = map[string]func(executor.Waitable){
-	"ASC-04 break": func(f executor.Waitable) {
+	"break": func(f executor.Waitable) {
 		for range executor.AsCompleted(context.Background(), executor.Waitable(cannedIn("succeeded")), f) {
 			break
 		}
 	},
-	"ASC-04 return": func(f executor.Waitable) {
+	"return": func(f executor.Waitable) {
 		for range executor.AsCompleted(context.Background(), executor.Waitable(cannedIn("succeeded")), f) {
 			return
 		}
 	},
-	"ASC-07 panic": func(f executor.Waitable) {
+	"panic": func(f executor.Waitable) {
 		defer func() { recover() }()
 		for range executor.AsCompleted(context.Background(), executor.Waitable(cannedIn("succeeded")), f) {
 			panic("in the body")
 		}
 	},
-	"ASC-07 Goexit": func(f executor.Waitable) {
+	"Goexit": func(f executor.Waitable) {
 		left := make(chan struct{})
 		go func() {
 			defer close(left)
@@ -165,8 +164,7 @@ var ways = map[string]func(executor.Waitable){
 	},
 }
 
-// ASC-04, ASC-07: nothing is left on a pending future: many waits that were
-// left do not make it larger.
+// Many waits that were left do not make a pending future larger.
 func TestALeftWaitLeavesNothingOnPendingFutures(t *testing.T) {
 	for name, wait := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -177,7 +175,7 @@ func TestALeftWaitLeavesNothingOnPendingFutures(t *testing.T) {
 	}
 }
 
-// ASC-04, ASC-07: and no goroutine, without which the bubble could not end.
+// If a goroutine were left, the bubble could not end.
 func TestALeftWaitLeavesNoGoroutine(t *testing.T) {
 	for name, wait := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -197,7 +195,6 @@ func TestAsCompletedHandsThePanicOfTheBodyOn(t *testing.T) {
 	}
 }
 
-// ASC-05.
 func TestAsCompletedDoesNotHoldWhatItHasYielded(t *testing.T) {
 	for name, times := range map[string]int{"given once": 1, "given twice": 2} {
 		t.Run(name, func(t *testing.T) {
@@ -235,8 +232,8 @@ func doneAnd(last *executor.Promise[int], times int) []*executor.Future[int] {
 	return append(fs, last.Future())
 }
 
-// FEATURES 1.8 item 6: a loop over n futures asks each a bounded number of
-// times, so that it is not O(n²).
+// A loop over n futures asks each a bounded number of times, so that it is not
+// O(n²).
 func TestAsCompletedAsksEachFutureOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fs := make([]*foreign, 100)
@@ -272,7 +269,7 @@ func TestAsCompletedListensOnlyInTheLoop(t *testing.T) {
 	}
 }
 
-// D29: silly input ends the loop or is yielded; it does not panic or hang.
+// Silly input ends the loop or is yielded; it does not panic or hang.
 func TestAsCompletedTakesSillyArguments(t *testing.T) {
 	if got := indexes(t, nil, cannedIn("succeeded")); len(got) != 0 {
 		t.Errorf("with a nil ctx, AsCompleted yielded %v; want nothing", got)

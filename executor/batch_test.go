@@ -172,8 +172,8 @@ func TestUnorderedResultsGoBeforeWhatCtxHasCancelled(t *testing.T) {
 		fn := func(ctx context.Context, i int) (int, error) {
 			if i == 1 {
 				<-ctx.Done()
-				time.Sleep(time.Second)
 			}
+			time.Sleep(time.Second) // 0 is not done before Map has submitted the others, and waits
 			return i, nil
 		}
 		var got []int

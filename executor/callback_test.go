@@ -41,7 +41,6 @@ var endings = map[string]struct {
 	"cancel": {func(p *executor.Promise[int]) { p.Future().Cancel() }, 0, executor.ErrCancelled},
 }
 
-// CB-01, CB-02.
 func TestACallbackIsCalledOnceWithTheDoneFuture(t *testing.T) {
 	for name, e := range endings {
 		for _, early := range []bool{true, false} {
@@ -79,8 +78,8 @@ func TestACallbackIsCalledOnceWithTheDoneFuture(t *testing.T) {
 	}
 }
 
-// CB-01 for calls: a callback of a call that returns, fails, panics, ends its
-// goroutine, or was cancelled by its ctx.
+// The callback of a call is called once, whether the call returns, fails,
+// panics, ends its goroutine, or was cancelled by its ctx.
 func TestCallbacksOfCallsAreCalledOnce(t *testing.T) {
 	calls := map[string]executor.Func[int, int]{
 		"returns": double,
@@ -135,7 +134,7 @@ func TestACallbackOfACallWhoseCtxEndsInTheQueueIsCalled(t *testing.T) {
 	})
 }
 
-// CB-03. The second of three panics: with a value, with nil, with an error.
+// The second of three callbacks panics: with a value, with nil, with an error.
 func TestAPanicOfACallbackIsLoggedAndGoesNoFurther(t *testing.T) {
 	for name, value := range map[string]any{"value": "the value", "nil": nil, "error": errBoom} {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +163,6 @@ func TestAPanicOfACallbackIsLoggedAndGoesNoFurther(t *testing.T) {
 	}
 }
 
-// CB-03: the worker lives.
 func TestAPanicOfACallbackCostsNoWorker(t *testing.T) {
 	silenceSlog(t)
 	eachBubble(t, func(t *testing.T, ex opened) {
@@ -182,7 +180,6 @@ func TestAPanicOfACallbackCostsNoWorker(t *testing.T) {
 	})
 }
 
-// CB-04.
 func TestACallbackThatEndsItsGoroutineDoesNotStopTheNext(t *testing.T) {
 	for name, e := range endings {
 		t.Run(name, func(t *testing.T) {
@@ -212,7 +209,6 @@ func TestACallbackThatEndsItsGoroutineDoesNotStopTheNext(t *testing.T) {
 	}
 }
 
-// CB-05.
 func TestCallbacksRunInOrderOneAtATime(t *testing.T) {
 	for name, e := range endings {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +237,7 @@ func TestCallbacksRunInOrderOneAtATime(t *testing.T) {
 	}
 }
 
-// CB-06: each call is submitted by the callback of the one before.
+// Each call is submitted by the callback of the one before.
 func TestACallbackMaySubmitToItsExecutor(t *testing.T) {
 	eachBubble(t, func(t *testing.T, ex opened) {
 		for _, length := range []int{100, 50, 60} {
@@ -267,8 +263,8 @@ func TestACallbackMaySubmitToItsExecutor(t *testing.T) {
 	})
 }
 
-// CB-07: the callback that is added in a callback runs after all that were
-// there before.
+// The callback that is added in a callback runs after all that were there
+// before.
 func TestACallbackMayAddAnotherToItsFuture(t *testing.T) {
 	for name, e := range endings {
 		t.Run(name, func(t *testing.T) {
@@ -293,8 +289,8 @@ func TestACallbackMayAddAnotherToItsFuture(t *testing.T) {
 	}
 }
 
-// CB-08: a callback may cancel its own future and others, and may wait for
-// calls of its executor, though it has one worker only.
+// A callback may cancel its own future and others, and may wait for calls of
+// its executor, though that has one worker only.
 func TestACallbackMayWaitForAndCancelOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -328,8 +324,8 @@ func TestACallbackMayWaitForAndCancelOthers(t *testing.T) {
 	})
 }
 
-// CB-08 for Cancel from a callback that Cancel called: the inner Cancel calls
-// the callbacks of its own future at once.
+// Cancel in a callback that another Cancel called calls the callbacks of its
+// own future at once.
 func TestCancelInACallbackOfCancelCallsItsCallbacks(t *testing.T) {
 	outer, inner := executor.NewPromise[int]().Future(), executor.NewPromise[int]().Future()
 	var got []string
@@ -347,8 +343,7 @@ func TestCancelInACallbackOfCancelCallsItsCallbacks(t *testing.T) {
 	}
 }
 
-// CB-09, D10: callbacks that block hold no worker, no waiter, and no other
-// future.
+// Callbacks that block hold no worker, no waiter, and no other future.
 func TestACallbackThatBlocksHoldsNothingUp(t *testing.T) {
 	eachBubble(t, func(t *testing.T, ex opened) {
 		if _, ok := ex.(*executor.Sequential); ok {
@@ -377,8 +372,8 @@ func TestACallbackThatBlocksHoldsNothingUp(t *testing.T) {
 	})
 }
 
-// FEATURES 1.1: who waits is awake before callbacks run, also those that Cancel
-// runs itself.
+// A waiter is awake before callbacks run, also before those that Cancel runs
+// itself.
 func TestWaitersWakeBeforeCallbacksRun(t *testing.T) {
 	for name, e := range endings {
 		t.Run(name, func(t *testing.T) {
@@ -415,7 +410,7 @@ func TestWaitersWakeBeforeCallbacksRun(t *testing.T) {
 	}
 }
 
-// CB-10, and FEATURES 1.8 item 5: the cause is not lost.
+// The call that it submits fails too, and the cause is not lost.
 func TestACallbackOfABrokenExecutorMaySubmit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
@@ -448,7 +443,6 @@ func TestACallbackOfABrokenExecutorMaySubmit(t *testing.T) {
 	})
 }
 
-// D29.
 func TestANilCallbackIsLoggedAndNotCalled(t *testing.T) {
 	var out strings.Builder
 	replaceSlog(t, &out)

@@ -5,84 +5,65 @@ import (
 	"iter"
 	"math"
 	"sync"
+
+	"github.com/gofutures/futures/executor/internal/items"
 )
 
 // chunk is a call of a function for several items.
 type chunk[In, Out any] struct {
-	Future[chunkResults[Out]] // of as many as there are items, also if the call fails
-	fn                        Func[In, Out]
-	in                        []In
-	kin                       *int       // the same for all chunks of a map
-	crossed                   []int      // the items that were encoded; nil: all
-	mu                        sync.Mutex // guards value.errs while the items are in other processes
+	Future[items.Outcomes[Out]] // of as many as there are items, also if the call fails
+	fn                          Func[In, Out]
+	in                          []In
+	kin                         *int       // the same for all chunks of a map
+	crossed                     []int      // the items that were encoded; nil: all
+	mu                          sync.Mutex // guards value.Errs while the items are in other processes
 }
 
-// chunkResults are what came of the items of a chunk. That few fail spares memory for
-// errors, which the garbage collector would look at.
-type chunkResults[Out any] struct {
-	values []Out
-	errs   []error // nil if none has failed
-}
-
-// fail keeps the error of item i.
-func (o *chunkResults[Out]) fail(i int, err error) {
-	if o.errs == nil {
-		o.errs = make([]error, len(o.values))
-	}
-	o.errs[i] = err
-}
-
-// err returns the error of item i, if it has failed.
-func (o *chunkResults[Out]) err(i int) error {
-	if o.errs == nil {
-		return nil
-	}
-	return o.errs[i]
-}
-
-func submitChunk[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in []In, kin *int) *Future[chunkResults[Out]] {
+func submitChunk[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in []In, kin *int) *Future[items.Outcomes[Out]] {
 	k := &chunk[In, Out]{fn: fn, in: in, kin: kin}
-	k.value.values = make([]Out, len(in))
+	k.value.Values = make([]Out, len(in))
 	submit(ctx, ex, k, &k.call, false)
 	return &k.Future
 }
 
 func (k *chunk[In, Out]) run(ctx context.Context) {
 	defer k.forget()
-	k.runFrom(ctx, 0)
+	at := 0
+	items.Each(func() { k.makeFrom(ctx, &at) }, func(recovered any) (goOn bool) {
+		err := caught(recovered)
+		arm(err)
+		k.value.Fail(at, err)
+		at++
+		return true
+	})
 }
 
-// runFrom makes the calls from item i on. An item that panics or ends its
-// goroutine has an outcome like any other: the deferred function goes on with
-// the next.
-func (k *chunk[In, Out]) runFrom(ctx context.Context, i int) {
-	defer func() {
-		if i < len(k.in) {
-			k.value.fail(i, caught(recover()))
-			k.runFrom(ctx, i+1)
-		}
-	}()
-	for ; i < len(k.in); i++ {
+// makeFrom makes the items from *at on, which is the one that it has come to.
+func (k *chunk[In, Out]) makeFrom(ctx context.Context, at *int) {
+	fn, in, out := k.fn, k.in, k.value.Values
+	for i := *at; i < len(in); i++ {
+		*at = i
 		var err error
-		if k.value.values[i], err = k.fn(ctx, k.in[i]); err != nil {
-			k.value.fail(i, err)
+		if out[i], err = fn(ctx, in[i]); err != nil {
+			k.value.Fail(i, err)
 		}
 	}
+	*at = len(in)
 }
 
 func (k *chunk[In, Out]) forget()      { k.fn, k.in = nil, nil }
 func (k *chunk[In, Out]) name() string { return funcName(k.fn) }
 
 // encode leaves out the items that cannot be encoded: they have failed already.
-func (k *chunk[In, Out]) encode() (parcel, error) {
+func (k *chunk[In, Out]) encode() (request, error) {
 	p, err := encodeMany(k.fn, k.in, math.MaxInt, func(i int, err error) (goOn bool) {
-		k.value.fail(i, err)
+		k.value.Fail(i, err)
 		return true
 	})
 	p.kin = k.kin
-	if k.value.errs != nil {
+	if k.value.Errs != nil {
 		k.crossed = make([]int, 0, p.n)
-		for i, err := range k.value.errs {
+		for i, err := range k.value.Errs {
 			if err == nil {
 				k.crossed = append(k.crossed, i)
 			}
@@ -94,20 +75,23 @@ func (k *chunk[In, Out]) encode() (parcel, error) {
 	return p, err
 }
 
-func (k *chunk[In, Out]) complete(from, n int, r result) error {
+func (k *chunk[In, Out]) complete(from, n int, r reply) error {
 	if n == allItems {
 		n = k.sent()
 	}
-	out := k.value.values
+	out := k.value.Values
 	if k.crossed == nil {
 		out = out[from : from+n]
 	} else { // the items that were sent lie between others
 		out = make([]Out, n)
 	}
-	made, err := decodeMany(k.fn, r, out, func(i int, err error) { k.fail(from+i, err) })
+	made, err := decodeMany(k.fn, r, out, func(i int, err error) {
+		arm(err)
+		k.fail(from+i, err)
+	})
 	if k.crossed != nil {
 		for i, value := range out[:made] {
-			k.value.values[k.crossed[from+i]] = value
+			k.value.Values[k.crossed[from+i]] = value
 		}
 	}
 	if made == n {
@@ -131,7 +115,7 @@ func (k *chunk[In, Out]) sent() int {
 	if k.crossed != nil {
 		return len(k.crossed)
 	}
-	return len(k.value.values)
+	return len(k.value.Values)
 }
 
 // fail keeps the error of an item, by its number among those that were encoded.
@@ -142,7 +126,7 @@ func (k *chunk[In, Out]) fail(i int, err error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.value.fail(i, err)
+	k.value.Fail(i, err)
 }
 
 // chunks returns the items of in, n together.

@@ -3,23 +3,27 @@ package executor
 import (
 	"context"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 	"weak"
 )
 
 // A function gets a ctx that ends in three cases: when the ctx of Submit ends, when
-// Cancel asks the call to stop, and when Shutdown ends what runs. The last two are over
-// when the function returns. The ctx is not: what the function returns may use it, so
-// it goes on as the ctx of Submit does.
+// Cancel asks the call to stop, and when Shutdown ends what runs. When the function has
+// returned, Cancel and Shutdown cannot end it any more. But what the function returns may
+// use it, so it goes on as the ctx of Submit does.
 //
 //  1. A function that does not look at Done gets a ctx that hands on that of Submit,
 //     and nothing else is made.
-//  2. The first look at Done makes a life: a cancel context of package context, which
-//     is registered on the ctx of Submit, and which Cancel and Shutdown may end.
-//  3. When the call has ended, its life is let go: only the ctx that the function was
-//     given holds it, and through that the ctxs derived from it. When these are
-//     collected, the life is ended, which takes it off the ctx of Submit.
+//  2. The first look at Done makes a life (build): a cancel context of package context,
+//     which is registered on the ctx of Submit, and which Cancel and Shutdown may end. So
+//     does Cancel, of a call that runs.
+//  3. When the call has ended, leaveLife ends a life that nobody has seen, and lets go of
+//     others (release): only the ctx that the function was given holds it then, and through
+//     that the ctxs derived from it. When these are collected, family.end ends the life, and
+//     its registration goes. In a bubble of testing/synctest, it stays until the ctx of Submit
+//     ends; in a worker process, the life ends with the call.
 //
 // The future and the ctx are two objects, because a finished future that is kept must
 // not keep the ctx of Submit, and a ctx that is kept must. Where nothing of the user's
@@ -27,11 +31,12 @@ import (
 // method set.
 //
 // So that this costs no second allocation for each call, a worker takes the ctxs of calls
-// with one route out of a block, of 1, then 4, then 16. The price: a ctx that is kept
-// keeps the block, of 256 bytes at most. Its neighbours hold no call when theirs have
-// returned, and nothing that the route does not hold too, but for a life: when a function
+// with one origin out of a block, of 1, then 4, then 16. The price: a ctx that is kept
+// keeps the block, of 384 bytes at most. Its neighbours hold no call when theirs have
+// returned, and nothing that the origin does not hold too, but for a life: when a function
 // has looked at Done, its worker gives up the block and begins again with one. So a block
-// has one life at most, and a ctx whose function did not look at Done keeps, as long as
+// has one life at most (but for a goroutine that asks for Done at the very moment at which
+// the function returns), and a ctx whose function did not look at Done keeps, as long as
 // somebody keeps it, at most one registration on the ctx of Submit that is not its own;
 // where all functions look, each ctx is alone.
 //
@@ -43,7 +48,8 @@ import (
 // callContext is the ctx that a call gives its function.
 type callContext struct {
 	call atomic.Pointer[Call] // nil when the function has returned
-	life atomic.Pointer[life] // that of its route, which is not final, until Done is asked for
+	from *life                // that of its origin
+	life atomic.Pointer[life] // what it hands on for good; nil: from, as long as nobody asks for Done
 }
 
 // rootContext is the ctx of a call that was submitted with context.Background, and of
@@ -53,63 +59,121 @@ type rootContext Call
 // life is what the ctx of a call hands on.
 type life struct {
 	ctx     context.Context
-	intake  *intake // whose labels it has too; nil if there are none
-	isFinal bool
+	tracker *tracker               // whose labels it has too; nil if there are none
+	lives   atomic.Pointer[family] // that were made from it; nil if none were that may have to be ended
 }
 
 // ownLife is the life of one call.
 type ownLife struct {
 	life
-	root    *lifeRoot
-	mortal  mortal
+	cancel  context.CancelCauseFunc
+	family  *family // nil if nothing is registered
+	stopper stopper
 	call    atomic.Pointer[Call] // nil when it has been left
 	isShown atomic.Bool          // the function has seen its Done, or somebody it gave its ctx to
 	isRoot  bool                 // of a rootContext
 }
 
-// lifeRoot is what an ownLife grows from. It is held by what is registered on the ctx
-// of Submit, and holds nothing of the life.
-type lifeRoot struct {
+// family is what the lives of calls have in common that were submitted with one ctx: the
+// ctx that they are derived from, and how those are ended that were let go. What a life
+// registers on the ctx of Submit holds the family, and the family holds no ownLife.
+type family struct {
 	context.Context
-	cancel context.CancelCauseFunc
+	weakly weak.Pointer[family]
+
+	mu   sync.Mutex // guards the fields below
+	ends []context.CancelCauseFunc
+	free []int // indexes of ends that are nil
+}
+
+// made returns the family of the lives that are made from l.
+func (l *life) made() *family {
+	if l.lives.Load() == nil {
+		g := &family{Context: l.ctx}
+		g.weakly = weak.Make(g)
+		l.lives.CompareAndSwap(nil, g)
+	}
+	return l.lives.Load()
 }
 
 // AfterFunc is what package context asks a ctx that is not its own, instead of starting a
 // goroutine.
-func (r *lifeRoot) AfterFunc(f func()) (stop func() bool) {
-	if a, ok := r.Context.(interface{ AfterFunc(func()) func() bool }); ok {
+func (g *family) AfterFunc(f func()) (stop func() bool) {
+	if a, ok := g.Context.(interface{ AfterFunc(func()) func() bool }); ok {
 		return a.AfterFunc(f)
 	}
-	return context.AfterFunc(r.Context, f)
+	return context.AfterFunc(g.Context, f)
 }
 
-func newOwnLife(from life, isRoot bool) *ownLife {
-	root := &lifeRoot{Context: from.ctx}
-	l := &ownLife{root: root, isRoot: isRoot, life: life{intake: from.intake, isFinal: true}}
-	l.ctx, root.cancel = context.WithCancelCause(root)
-	l.mortal.killer = l
+// add keeps what ends a life, for end.
+func (g *family) add(end context.CancelCauseFunc) (i int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if last := len(g.free) - 1; last >= 0 {
+		i, g.free = g.free[last], g.free[:last]
+		g.ends[i] = end
+		return i
+	}
+	g.ends = append(g.ends, end)
+	return len(g.ends) - 1
+}
+
+// end ends a life.
+func (g *family) end(i int) {
+	g.mu.Lock()
+	end := g.ends[i]
+	g.ends[i] = nil
+	if g.free = append(g.free, i); len(g.free) == len(g.ends) {
+		g.ends, g.free = nil, nil
+	}
+	g.mu.Unlock()
+	end(nil)
+}
+
+func newOwnLife(from *life, isRoot bool) *ownLife {
+	l := &ownLife{isRoot: isRoot, life: life{tracker: from.tracker}}
+	parent := from.ctx
+	if parent.Done() != nil {
+		l.family = from.made()
+		parent = l.family
+	}
+	l.ctx, l.cancel = context.WithCancelCause(parent)
+	l.stopper.endable = l
 	return l
 }
 
-// kill ends the life of a call that runs. That of one that has ended is its ctx's: it may
+// stop ends the life of a call that runs. That of one that has ended is its ctx's: it may
 // not have been left yet.
-func (l *ownLife) kill(cause error) {
-	if c := l.call.Load(); c != nil && !c.ended() {
-		l.root.cancel(cause)
-	}
-}
-
-// letGo ends the life, whose call has ended, when it is collected.
-func (l *ownLife) letGo() {
-	if l.root.Done() == nil || l.ctx.Err() != nil || isInBubble() {
+func (l *ownLife) stop(cause error) {
+	if c := l.call.Load(); c == nil || c.ended() {
 		return
 	}
-	// A weak pointer, because the values of the ctx of Submit may lead to the life.
-	runtime.AddCleanup(l, func(p weak.Pointer[lifeRoot]) {
-		if root := p.Value(); root != nil {
-			root.cancel(nil)
+	if l.family != nil && l.family.Err() != nil {
+		cause = context.Cause(l.family) // the end of the ctx of Submit was first, and is on its way here
+	}
+	l.cancel(cause)
+}
+
+// ending is how a life is ended that is not there any more.
+type ending struct {
+	family weak.Pointer[family]
+	index  int
+}
+
+// release ends the life, whose call has ended, when it is collected.
+//
+// The pointer is weak because the values of the ctx of Submit may lead to the life. It is
+// to what all lives of that ctx share: to make a weak pointer for each took longer than
+// all the rest, since the runtime walks along those in the same span.
+func (l *ownLife) release() {
+	if l.family == nil || l.ctx.Err() != nil || isInBubble() {
+		return
+	}
+	runtime.AddCleanup(l, func(e ending) {
+		if g := e.family.Value(); g != nil {
+			g.end(e.index)
 		}
-	}, weak.Make(l.root))
+	}, ending{l.family.weakly, l.family.add(l.cancel)})
 }
 
 // isInBubble reports whether the caller is in a bubble of testing/synctest, whose clock has
@@ -127,8 +191,8 @@ func (l *life) value(key any) any {
 	}
 	// pprof.Do adds to the labels of its ctx, and sets those again when it
 	// returns: without this, a worker would lose its own.
-	if l.intake != nil && l.intake.labels != nil {
-		return l.intake.labels.Value(key)
+	if l.tracker != nil && l.tracker.labels != nil {
+		return l.tracker.labels.Value(key)
 	}
 	return nil
 }
@@ -160,26 +224,26 @@ func isOwn(ctx context.Context) bool {
 // contexts makes the ctxs of the calls that a goroutine makes one after another. The
 // zero value is ready to use.
 type contexts struct {
-	route *route        // of the last call
-	free  []callContext // of its block
-	size  int           // of that; 0: the next call is the first with this route, or after a look at Done
+	origin *origin       // of the last call
+	free   []callContext // of its block
+	size   int           // of that; 0: the next call is the first with this origin, or after a look at Done
 }
 
 // mostContexts is the size of the largest block.
 const mostContexts = 16
 
 // follow is called before each call.
-func (s *contexts) follow(r *route) {
-	if s.route != r {
-		*s = contexts{route: r} // what was left must not keep the ctx of another Submit
+func (s *contexts) follow(r *origin) {
+	if s.origin != r {
+		*s = contexts{origin: r} // what was left must not keep the ctx of another Submit
 	}
 }
 
-// enter returns the ctx for the function of c, with what the route hands on.
+// enter returns the ctx for the function of c, with what the origin hands on.
 func (s *contexts) enter(c *Call) *callContext {
 	cc := s.next()
+	cc.from = &s.origin.life
 	cc.call.Store(c)
-	cc.life.Store(&s.route.life)
 	return cc
 }
 
@@ -187,7 +251,7 @@ func (s *contexts) next() *callContext {
 	if len(s.free) == 0 {
 		if s.size == 0 {
 			s.size = 1
-			return s.route.context()
+			return s.origin.context()
 		}
 		s.size = min(4*s.size, mostContexts)
 		s.free = make([]callContext, s.size)
@@ -198,7 +262,7 @@ func (s *contexts) next() *callContext {
 }
 
 // context returns a ctx that is in no block.
-func (r *route) context() *callContext {
+func (r *origin) context() *callContext {
 	if !r.hasFirst.Load() && r.hasFirst.CompareAndSwap(false, true) {
 		return &r.first
 	}
@@ -207,43 +271,47 @@ func (r *route) context() *callContext {
 
 // leave is called when the function of c, which had cc, has returned.
 func (s *contexts) leave(c *Call, cc *callContext) {
+	if cc.leave(c) {
+		s.free, s.size = nil, 0
+	}
+}
+
+// leave settles what cc hands on when c, whose it was, has returned. It reports whether c
+// has a life.
+func (cc *callContext) leave(c *Call) (hasLife bool) {
 	l := c.ownLife()
 	if l != nil && l.ctx.Err() != nil { // by Cancel, perhaps, and not seen yet
 		cc.fix(&l.life)
 	}
 	cc.call.Store(nil)
-	if l != nil {
-		s.free, s.size = nil, 0
-	}
+	return l != nil
 }
 
 // now returns what cc hands on at this moment.
 func (cc *callContext) now() *life {
-	l := cc.life.Load()
-	if c := cc.call.Load(); !l.isFinal && c != nil && c.isInterrupted() {
+	if l := cc.life.Load(); l != nil {
+		return l
+	}
+	if c := cc.call.Load(); c != nil && c.isInterrupted() {
 		return cc.settled()
 	}
-	return l
+	return cc.from
 }
 
 // settled returns what cc hands on from now on.
 func (cc *callContext) settled() *life {
-	l := cc.life.Load()
-	switch c := cc.call.Load(); {
-	case l.isFinal:
+	if l := cc.life.Load(); l != nil {
 		return l
-	case c != nil:
-		return cc.fix(&c.build(*l, true, false).life)
-	default:
-		return cc.fix(&life{l.ctx, l.intake, true})
 	}
+	if c := cc.call.Load(); c != nil {
+		return cc.fix(&c.build(cc.from, true, false).life)
+	}
+	return cc.fix(cc.from)
 }
 
-// fix makes l final, unless another is.
+// fix makes l what cc hands on for good, unless something is.
 func (cc *callContext) fix(l *life) *life {
-	if before := cc.life.Load(); !before.isFinal {
-		cc.life.CompareAndSwap(before, l)
-	}
+	cc.life.CompareAndSwap(nil, l)
 	return cc.life.Load()
 }
 
@@ -268,7 +336,7 @@ func (cc *callContext) String() string { return "executor.callContext" }
 func (rc *rootContext) now() *life {
 	c := (*Call)(rc)
 	if c.isInterrupted() {
-		return &c.build(c.route.Load().life, false, true).life
+		return &c.build(&c.origin.Load().life, false, true).life
 	}
 	if l := c.ownLife(); l != nil {
 		return &l.life
@@ -276,7 +344,7 @@ func (rc *rootContext) now() *life {
 	if c.ended() && c.isBrief() {
 		return &over
 	}
-	return &c.route.Load().life
+	return &c.origin.Load().life
 }
 
 // over is the life of a call that is over with its function.
@@ -289,7 +357,7 @@ var over = life{ctx: func() context.Context {
 func (rc *rootContext) Done() <-chan struct{} {
 	c := (*Call)(rc)
 	if !c.ended() {
-		return c.build(c.route.Load().life, true, true).ctx.Done()
+		return c.build(&c.origin.Load().life, true, true).ctx.Done()
 	}
 	return rc.now().ctx.Done()
 }
@@ -308,7 +376,7 @@ func (rc *rootContext) Value(key any) any {
 // isInterrupted reports whether the ctx of a running call has ended, or is to, by
 // something else than the end of the ctx of Submit.
 func (c *Call) isInterrupted() bool {
-	if in := c.intake(); in != nil && in.killed.Load() {
+	if in := c.tracker(); in != nil && in.isStopped.Load() {
 		return !c.ended()
 	}
 	l := c.ownLife()
@@ -316,21 +384,11 @@ func (c *Call) isInterrupted() bool {
 }
 
 // isBrief reports whether the ctx of c ends when c does.
-func (c *Call) isBrief() bool {
-	if c.route.Load().isBrief {
-		return true
-	}
-	x := c.extra.Load()
-	if x == nil {
-		return false
-	}
-	r := x.peek()
-	return r != nil && r.isBrief
-}
+func (c *Call) isBrief() bool { return c.origin.Load().isBrief }
 
 // ownLife returns the life of a call that has not ended, nil if it has none.
 func (c *Call) ownLife() *ownLife {
-	x := c.extra.Load()
+	x := c.cold.Load()
 	if x == nil {
 		return nil
 	}
@@ -344,8 +402,8 @@ func (c *Call) ownLife() *ownLife {
 
 // build returns the life of c, and makes one from another if there is none. isShown says
 // that the function will see its Done.
-func (c *Call) build(from life, isShown, isRoot bool) *ownLife {
-	x := c.more()
+func (c *Call) build(from *life, isShown, isRoot bool) *ownLife {
+	x := c.coldPart()
 	if l := x.showLife(isShown); l != nil {
 		return l
 	}
@@ -353,25 +411,25 @@ func (c *Call) build(from life, isShown, isRoot bool) *ownLife {
 	l.call.Store(c)
 	switch kept, isLate := x.keepLife(l, isShown); {
 	case kept != l:
-		l.root.cancel(nil)
+		l.cancel(nil)
 		return kept
 	case isLate:
 		c.leaveLife(l)
 		return l
 	}
-	in := c.intake()
+	in := c.tracker()
 	if in != nil {
-		in.enroll(&l.mortal)
+		in.addStopper(&l.stopper)
 	}
-	x.settle(c)
+	x.recheck(c)
 	if in != nil && c.ended() {
-		in.strike(&l.mortal) // end may have been here before enroll
+		in.removeStopper(&l.stopper) // end may have been here before addStopper
 	}
 	return l
 }
 
 // showLife returns the life of the call, nil if it has none.
-func (x *extra) showLife(isShown bool) *ownLife {
+func (x *cold) showLife(isShown bool) *ownLife {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.rare == nil || x.rare.life == nil {
@@ -390,10 +448,10 @@ func (l *ownLife) show(isShown bool) {
 
 // keepLife makes l the life of the call, unless it has one. isLate says that end has been
 // here, and will not see it.
-func (x *extra) keepLife(l *ownLife, isShown bool) (kept *ownLife, isLate bool) {
+func (x *cold) keepLife(l *ownLife, isShown bool) (kept *ownLife, isLate bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	r := x.rarely()
+	r := x.rarePart()
 	if r.life == nil && (!x.over || l.isRoot && isShown) {
 		r.life = l
 	} else if r.life != nil {
@@ -404,10 +462,10 @@ func (x *extra) keepLife(l *ownLife, isShown bool) (kept *ownLife, isLate bool) 
 }
 
 // takeLife returns the life of c, which ends, nil if it has none, and forgets it unless the
-// ctx of c looks for it here. extra.mu is held.
+// ctx of c looks for it here. cold.mu is held.
 func (r *rare) takeLife(c *Call) *ownLife {
 	l := r.life
-	if l != nil && (!l.isRoot || r.isBrief || c.route.Load().isBrief) {
+	if l != nil && (!l.isRoot || c.isBrief()) {
 		r.life = nil
 	}
 	return l
@@ -417,39 +475,31 @@ func (r *rare) takeLife(c *Call) *ownLife {
 func (c *Call) leaveLife(l *ownLife) {
 	l.call.Store(nil)
 	if l.isShown.Load() && !c.isBrief() {
-		l.letGo()
+		l.release()
 	} else {
-		l.root.cancel(nil)
+		l.cancel(nil)
 	}
-	if in := c.intake(); in != nil {
-		in.strike(&l.mortal)
+	if in := c.tracker(); in != nil {
+		in.removeStopper(&l.stopper)
 	}
 }
 
 // interrupt ends the ctx of a running call. It returns false if the call does not
 // run any more, and will run again.
 func (c *Call) interrupt(cause error) bool {
-	switch in := c.intake(); {
-	case c.ctx() == nil:
-		return true // a promise has none
-	case in != nil && in.processes != nil:
-		return in.processes.interrupt(c, cause)
-	}
-	from, isRoot := c.source()
-	c.build(from, false, isRoot).kill(cause)
-	return true
+	return c.ctx() == nil || c.host().interrupt(c, cause) // a promise has no ctx
 }
 
 // source returns what the ctx of c hands on until it has a life of its own, and whether
 // that is a rootContext.
-func (c *Call) source() (from life, isRoot bool) {
-	r := c.route.Load()
-	if x := c.extra.Load(); x != nil {
+func (c *Call) source() (from *life, isRoot bool) {
+	r := c.origin.Load()
+	if x := c.cold.Load(); x != nil {
 		if rare := x.peek(); rare != nil && rare.from != nil {
-			return *rare.from, false
+			return rare.from, false
 		}
 	}
-	return r.life, r.isLasting
+	return &r.life, r.isLasting
 }
 
 // endless is a ctx with the values of another one, as of [context.WithoutCancel],

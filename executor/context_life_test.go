@@ -507,3 +507,23 @@ func TestAKeptCtxKeepsOneRegistrationOfOthersAtMost(t *testing.T) {
 	kept = nil
 	untilGone(t, "a registration", func() bool { return watched.registered() == 0 })
 }
+
+// A value of the ctx of Submit may be what keeps the ctx of the call: nothing else then
+// holds the two.
+func TestACtxInAValueOfItselfIsCollected(t *testing.T) {
+	for name, way := range waysToKeep {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, ex opened) {
+				value := func() weak.Pointer[keptCtx] {
+					value := new(keptCtx)
+					ctx, cancel := context.WithCancel(context.WithValue(context.Background(), ctxKey("k"), value))
+					_ = cancel // the end of the ctx must not be what frees it
+					_, *value = keepCtx(ctx, ex, way)
+					value.cancel() // its timer holds a ctx with a deadline
+					return weak.Make(value)
+				}()
+				untilGone(t, "a value of the ctx", func() bool { return value.Value() == nil })
+			})
+		})
+	}
+}

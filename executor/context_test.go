@@ -10,6 +10,7 @@ import (
 	"runtime/trace"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,7 +84,6 @@ func (c *watchedCtx) endUnheard() {
 
 type ctxKey string
 
-// CTX-01.
 func TestSubmitWithAnEndedCtxIsCancelledAndRunsNothing(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		cancelled, cancel := context.WithCancelCause(t.Context())
@@ -119,8 +119,8 @@ func TestSubmitWithAnEndedCtxIsCancelledAndRunsNothing(t *testing.T) {
 	})
 }
 
-// CTX-02, CTX-05, CTX-07: what is queued when its ctx ends never starts, and is
-// done at that moment though every worker is busy.
+// A call that is queued when its ctx ends never starts, and is done at that
+// moment though every worker is busy.
 func TestQueuedCallWhoseCtxEndsIsCancelledAtOnce(t *testing.T) {
 	for name, row := range map[string]struct {
 		ctx func(context.Context) (context.Context, context.CancelFunc)
@@ -175,7 +175,7 @@ func TestQueuedCallWhoseCtxEndsIsCancelledAtOnce(t *testing.T) {
 	}
 }
 
-// CTX-02, with workers that are free: the worker finds out by itself.
+// Here workers are free: the worker finds out by itself.
 func TestACallWhoseCtxHasEndedDoesNotStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -193,8 +193,8 @@ func TestACallWhoseCtxHasEndedDoesNotStart(t *testing.T) {
 	})
 }
 
-// CTX-03, D4: the function is told when ctx ends or Cancel asks, with the
-// cause, and the future has what it returns.
+// The function is told when ctx ends or Cancel asks, with the cause, and the
+// future has what it returns.
 func TestARunningCallSeesItsCtxEnd(t *testing.T) {
 	for name, row := range map[string]struct {
 		end   func(cancel context.CancelCauseFunc, f *executor.Future[int])
@@ -254,7 +254,6 @@ func TestARunningCallSeesItsCtxEnd(t *testing.T) {
 	}
 }
 
-// CTX-04, D11.
 func TestACallThatIgnoresItsCtxRunsOnAndItsWaitersDoNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, ex := range []opened{&executor.ThreadPoolExecutor{MaxWorkers: 1}, &executor.ThreadPerTask{}} {
@@ -282,7 +281,6 @@ func TestACallThatIgnoresItsCtxRunsOnAndItsWaitersDoNot(t *testing.T) {
 	})
 }
 
-// CTX-06.
 func TestACallSeesTheValuesAndTheDeadlineOfItsCtx(t *testing.T) {
 	eachBubble(t, func(t *testing.T, ex opened) {
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), ctxKey("k"), "v"), time.Hour)
@@ -338,7 +336,7 @@ func TestTheCtxOfACallIsBuiltWhenDoneIsAskedFor(t *testing.T) {
 	}
 }
 
-// CTX-09, D5: one registration for all calls of a ctx, and none when they have
+// There is one registration for all calls of a ctx, and none when they have
 // gone, by whichever way.
 func TestQueuedCallsOfOneCtxShareOneRegistration(t *testing.T) {
 	for name, leave := range map[string]func(ex opened, hold gate, fs []*executor.Future[int]){
@@ -384,7 +382,7 @@ func TestQueuedCallsOfOneCtxShareOneRegistration(t *testing.T) {
 	}
 }
 
-// CTX-09: calls with several ctxs, in turns, leave each when its last call has
+// Calls with several ctxs, in turns, leave each ctx when its last call has
 // started.
 func TestEachCtxIsLeftWhenItsLastCallIsNotQueuedAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -431,7 +429,8 @@ func TestCallsThatComeOneByOneLeaveNothingOnTheirCtx(t *testing.T) {
 	})
 }
 
-// D7: a wait is seen to be the call's own through any ctx derived from it.
+// A wait is seen to be the call's own through any ctx derived from that of the
+// call.
 func TestADerivedCtxLendsThePlaceToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -500,7 +499,7 @@ func labelsOf(t *testing.T) string {
 	return ""
 }
 
-// FEATURES 1.3: profiles tell whose goroutine it is.
+// Profiles tell which executor a goroutine belongs to.
 func TestProfilesShowTheNameOfTheExecutor(t *testing.T) {
 	for name, want := range map[string]string{"imports": `"executor":"imports"`, "": `"executor":"ThreadPoolExecutor"`} {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1, Name: name}
@@ -606,7 +605,7 @@ func TestATraceHasATaskForEachCall(t *testing.T) {
 	})
 }
 
-// D7: a traced call lends its place as well.
+// A traced call lends its place as any other does.
 func TestATracedCallLendsItsPlace(t *testing.T) {
 	if trace.IsEnabled() {
 		t.Skip("the test binary is being traced")
@@ -637,4 +636,59 @@ func TestTheCtxOfACallPrintsAsAName(t *testing.T) {
 			t.Errorf("fmt.Sprint = %q, %v; want names only", text, err)
 		}
 	})
+}
+
+// silentCtx ends without telling anybody who has registered: as a ctx is for a moment, while
+// package context tells one after another.
+type silentCtx struct {
+	context.Context
+	done chan struct{}
+	err  atomic.Pointer[error]
+}
+
+func (c *silentCtx) Done() <-chan struct{}               { return c.done }
+func (c *silentCtx) AfterFunc(func()) (stop func() bool) { return func() bool { return true } }
+
+func (c *silentCtx) Err() error {
+	if err := c.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (c *silentCtx) end(err error) {
+	c.err.Store(&err)
+	close(c.done)
+}
+
+// Somebody who cancels a call because the ctx of Submit has ended may be quicker than what
+// hands that end on.
+func TestCancelAfterTheEndOfTheCtxLeavesItsCause(t *testing.T) {
+	executors := executors()
+	delete(executors, "Sequential") // whose Submit returns when the call has ended
+	executors["processes"] = newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: longEnough})
+	for kind, ex := range executors {
+		t.Run(kind, func(t *testing.T) {
+			defer ex.Close()
+			ctx := &silentCtx{Context: context.Background(), done: make(chan struct{})}
+			log := inDir(t, "log")
+			f := executor.Submit(ctx, ex, doDeed, deed{Verb: "tell the cause", Log: log})
+			awaitStart(t, log, 0)
+			ctx.end(errors.New("the shop is closing"))
+			if f.Cancel() {
+				t.Error("Cancel = true for a call that runs")
+			}
+			if a, err := endOf(t, f); !strings.Contains(a.Text, "the shop is closing") || err != nil {
+				t.Errorf("the function has found the cause %q, and Result has the error %v; want that of the ctx of Submit, nil", a.Text, err)
+			}
+		})
+	}
+}
+
+func init() {
+	verbs["tell the cause"] = func(ctx context.Context, _ deed, a *told) error {
+		<-ctx.Done()
+		a.Text = context.Cause(ctx).Error()
+		return nil
+	}
 }

@@ -9,8 +9,8 @@
 //
 // [Submit] calls a function, [Go] a closure; [Map] calls one for each item of an
 // iterator, lazily, and [MapSlice] for each element of a slice, in bulk. [Wait],
-// [AsCompleted] and [Gather] wait for many futures. A [Promise] is a future that
-// you complete yourself.
+// [AsCompleted] and [Gather] wait for many futures, [Await] for anything else. A
+// [Promise] is a future that you complete yourself.
 //
 // # Executors
 //
@@ -18,9 +18,9 @@
 // [ProcessPoolExecutor] has worker processes instead of goroutines.
 // [ThreadPerTask] gives each call a goroutine at once. [Sequential] makes each
 // call before Submit returns, for debugging. They are structs whose zero value
-// is ready to use. The pool of goroutines can be told to let who waits for a call
-// make it, see WaitersHelp there, and that of processes to send nothing ahead, see
-// NoPrefetch. To write another, implement [Executor] and let package
+// is ready to use. The pool of goroutines can be told to let a goroutine that waits
+// for a call make it, see WaitersHelp there, and that of processes to send nothing
+// ahead, see NoPrefetch. To write another, implement [Executor] and let package
 // executortest tell whether it keeps the promises.
 //
 // # Worker processes
@@ -76,10 +76,10 @@
 //
 // # What it does not do
 //
-// A wait with another ctx than the call's own, and a wait for anything that is
-// not a future, cannot be seen: if all workers wait like that for calls that are
-// queued behind them, they wait for ever, as on any pool. Pass on the ctx that
-// the function was given.
+// A wait with another ctx than the call's own, and a wait for anything that is not a future
+// by other means than [Await], cannot be seen: if all workers wait like that for calls that
+// are queued behind them, they wait for ever, as on any pool. Pass on the ctx that the
+// function was given.
 //
 // A goroutine cannot be killed. A function that does not look at its ctx runs to
 // its end, and Close waits for it. A fatal error of the Go runtime (a stack that

@@ -9,7 +9,7 @@ import (
 
 // Encode returns v as bytes, in the way in which arguments and results cross to
 // another process: pickle.dumps. It is used by executors of one's own and by what
-// keeps results, as a cache does. [Decode] makes of them the value again.
+// keeps results, as a cache does. [Decode] makes the value again.
 //
 // It is as strict as [Register]: the error of a type that would lose something
 // names the path to it, and that of a value says what is wrong with it, as a cycle.

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/parallel"
 	"github.com/gofutures/futures/pool"
 )
 
 // lastError returns the error that an iteration ended with.
-func lastError(seq iter.Seq2[told, error]) (last error) {
+func lastError[T any](seq iter.Seq2[T, error]) (last error) {
 	for _, err := range seq {
 		last = err
 	}
@@ -109,6 +110,9 @@ func TestTheEndOfACtxIsOneErrorEverywhere(t *testing.T) {
 	for kind, open := range executors {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
+			if kind == "processes" {
+				executortest.NeedsProcesses(t)
+			}
 			ex := open()
 			defer ex.Close()
 			for _, row := range rows {
@@ -139,6 +143,9 @@ func TestTheEndOfTheCtxOfShutdownIsOneErrorToo(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
+			if kind == "processes" {
+				executortest.NeedsProcesses(t)
+			}
 			gate := filepath.Join(t.TempDir(), "gate")
 			f := executor.Submit(context.Background(), ex, doDeed, deed{Verb: "hold", Path: gate})
 			waitUntil(t, "the call runs", func() bool { return f.State() == executor.Running })

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"strings"
 	"time"
+
+	"github.com/gofutures/futures/executor/internal/procpool"
 )
 
 var (
@@ -56,6 +57,8 @@ type PanicError struct {
 	// the text of anything else, as fmt.Sprint has it.
 	Value any
 	Stack []byte // of the goroutine that panicked, as debug.Stack formats it
+
+	lost *lostPanic // nil if it is nobody's to ask for
 }
 
 func (e *PanicError) Error() string {
@@ -110,10 +113,15 @@ func Ended(ctx context.Context, doing string, err error) error {
 	if Is(err, context.DeadlineExceeded) {
 		awaitDeadline(ctx)
 	}
-	if err == nil || ctx.Err() == nil || !Is(err, ctx.Err()) && !Is(err, context.Cause(ctx)) || hasDied(err) {
+	if !comesOfEnd(ctx, err) {
 		return err
 	}
 	return endedBy(ctx, ErrCancelled, doing+": the ctx ended")
+}
+
+// comesOfEnd reports whether err comes of the end of ctx, and does not tell more.
+func comesOfEnd(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() != nil && (Is(err, ctx.Err()) || Is(err, context.Cause(ctx))) && !hasDied(err)
 }
 
 // hasDied reports whether err comes of a worker process that has ended.
@@ -144,7 +152,8 @@ func (e *endedError) Unwrap() []error { return []error{e.err, e.cause} }
 // WorkerDiedError is the error of a call whose worker process ended while it
 // ran: Python's BrokenProcessPool, for that call alone. If the worker was ended
 // because the ctx of the call did, the error matches that of the ctx, and
-// Stderr has the stacks of the worker's goroutines.
+// Stderr has the stacks of the worker's goroutines, if it could print them
+// within two seconds: a worker that is stopped cannot, for one.
 type WorkerDiedError struct {
 	PID         int
 	ExitCode    int       // -1 if a signal ended it, or nobody knows
@@ -157,28 +166,10 @@ type WorkerDiedError struct {
 }
 
 func (e *WorkerDiedError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "executor: worker process %d ", e.PID)
-	switch {
-	case e.reason != nil:
-		fmt.Fprintf(&b, "was ended: %s", strings.TrimPrefix(e.reason.Error(), "executor: "))
-	case e.Signal != nil:
-		fmt.Fprintf(&b, "died of signal: %v", e.Signal)
-	case e.ExitCode < 0:
-		b.WriteString("died, nobody knows how")
-	default:
-		fmt.Fprintf(&b, "exited with code %d", e.ExitCode)
+	d := procpool.Death{
+		PID: e.PID, ExitCode: e.ExitCode, Signal: e.Signal, Attempts: e.Attempts, OutOfMemory: e.OutOfMemory, Stderr: e.Stderr, Reason: e.reason,
 	}
-	if e.OutOfMemory && e.reason == nil {
-		b.WriteString(", probably out of memory")
-	}
-	if e.Attempts > 1 {
-		fmt.Fprintf(&b, " at attempt %d", e.Attempts)
-	}
-	if e.Stderr != "" {
-		fmt.Fprintf(&b, "; its last lines:\n%s", e.Stderr)
-	}
-	return b.String()
+	return d.Error()
 }
 
 // Unwrap returns the reason for which the pool ended the worker: the error of

@@ -249,16 +249,15 @@ type elsewhere struct{}
 func (elsewhere) Workers() int { return 0 }
 
 func (elsewhere) Execute(_ context.Context, c *executor.Call) {
-	name, data, err := c.Encode()
+	request, err := c.Encode()
 	if err != nil {
 		c.Reject(err)
 		return
 	}
 	go func() {
-		if !c.Start() {
-			return // it was cancelled
+		if c.Start() { // else it was cancelled
+			c.Complete(executor.Invoke(c.Context(), request)) // there
 		}
-		c.Complete(executor.Invoke(c.Context(), name, data)) // there
 	}()
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gofutures/futures/executor"
@@ -95,19 +96,20 @@ func ExampleMap_infinite() {
 }
 
 func ExampleUnordered() {
-	wait := func(ctx context.Context, ms int) (int, error) {
+	wait := func(ctx context.Context, d time.Duration) (time.Duration, error) {
 		select {
-		case <-time.After(time.Duration(ms) * time.Millisecond):
-			return ms, nil
+		case <-time.After(d):
+			return d, nil
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
 	}
-	ctx := context.Background()
-	for ms := range executor.Map(ctx, &executor.ThreadPerTask{}, wait, slices.Values([]int{200, 1}), executor.Unordered()) {
-		fmt.Print(ms, " ")
+	in := slices.Values([]time.Duration{time.Hour, time.Millisecond})
+	for d := range executor.Map(context.Background(), &executor.ThreadPerTask{}, wait, in, executor.Unordered()) {
+		fmt.Println(d, "is over")
+		break // ends the ctx of the other call
 	}
-	// Output: 1 200
+	// Output: 1ms is over
 }
 
 func ExampleChunkSize() {
@@ -133,6 +135,23 @@ func ExampleBuffer() {
 	words := slices.Values([]string{"elephant", "owl"})
 	fmt.Println(executor.Collect(executor.Map(ctx, ex, length, words, executor.Buffer(100))))
 	// Output: [8 3] <nil>
+}
+
+// What waits says that it does, each half second.
+func ExampleMeanwhile() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{}
+	defer ex.Close()
+
+	told := make(chan struct{})
+	tell := sync.OnceFunc(func() { fmt.Println("still at it"); close(told) })
+	slow := func(_ context.Context, n int) (int, error) { <-told; return n * n, nil }
+	for square, err := range executor.Map(ctx, ex, slow, slices.Values([]int{3}), executor.Meanwhile(500*time.Millisecond, tell)) {
+		fmt.Println(square, err)
+	}
+	// Output:
+	// still at it
+	// 9 <nil>
 }
 
 func ExampleMapOption() {
@@ -161,6 +180,22 @@ func ExampleMapSlice() {
 	// Output:
 	// [8 3 6] <nil>
 	// [] empty word
+}
+
+func ExampleCollectErrors() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{}
+	defer ex.Close()
+
+	lengths, err := executor.MapSlice(ctx, ex, length, []string{"elephant", "", "gopher"}, executor.CollectErrors())
+	fmt.Println(lengths, err)
+	var failed executor.ItemErrors
+	if errors.As(err, &failed) {
+		fmt.Println(failed[0].Index)
+	}
+	// Output:
+	// [8 0 6] 1 item failed: item 1: empty word
+	// 1
 }
 
 func ExampleWait() {
@@ -222,15 +257,35 @@ func ExampleGather() {
 	// Output: [3 6] <nil>
 }
 
+// A call may wait for anything: it lends its place, so that the call it waits for can start.
+func ExampleAwait() {
+	ctx := context.Background()
+	ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+	defer ex.Close()
+	set := make(chan struct{}) // threading.Event
+
+	greeting := executor.Go(ctx, ex, func(ctx context.Context) (string, error) {
+		err := executor.Await(ctx, set) // event.wait()
+		return "the event was set", err
+	})
+	executor.Go(ctx, ex, func(context.Context) (int, error) {
+		close(set) // event.set()
+		return 0, nil
+	})
+
+	fmt.Println(greeting.Result(ctx))
+	// Output: the event was set <nil>
+}
+
 func ExampleFuture_Result() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
 	f := executor.Submit(context.Background(), &executor.ThreadPerTask{}, forever, 0)
 
 	_, err := f.Result(ctx)
-	fmt.Println(errors.Is(err, executor.ErrPending), errors.Is(err, context.DeadlineExceeded), f.State())
+	fmt.Println(errors.Is(err, executor.ErrPending), errors.Is(err, context.DeadlineExceeded), f.State() == executor.Finished)
 	f.Cancel()
-	// Output: true true running
+	// Output: true true false
 }
 
 func ExampleFuture_Done() {
@@ -333,7 +388,12 @@ func ExampleThreadPoolExecutor() {
 
 func ExampleThreadPoolExecutor_Shutdown() {
 	ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
-	f := executor.Submit(context.Background(), ex, forever, 0)
+	runs := make(chan struct{})
+	f := executor.Go(context.Background(), ex, func(ctx context.Context) (int, error) {
+		close(runs)
+		return forever(ctx, 0)
+	})
+	<-runs
 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
@@ -429,6 +489,58 @@ func ExampleCall() {
 	// Output:
 	// 3 <nil>
 	// 0 executor: shut down
+}
+
+// timed is an executor made of another: it tells when calls have ended. What it adds does
+// not count as somebody who asks for the result.
+type timed struct {
+	executor.Executor
+	ended chan time.Duration
+}
+
+func (e timed) Execute(ctx context.Context, c *executor.Call) {
+	begin := time.Now()
+	c.OnDone(func() { e.ended <- time.Since(begin) })
+	e.Executor.Execute(ctx, c)
+}
+
+func ExampleCall_OnDone() {
+	ctx := context.Background()
+	ex := timed{&executor.ThreadPerTask{}, make(chan time.Duration, 1)}
+	executor.Submit(ctx, ex, length, "owl")
+	fmt.Println("it has ended in less than a minute:", <-ex.ended < time.Minute)
+	// Output: it has ended in less than a minute: true
+}
+
+// attentive is an executor made of another: it knows how far its chunks are.
+type attentive struct {
+	executor.Executor
+	calls []*executor.Call
+}
+
+func (t *attentive) Execute(ctx context.Context, c *executor.Call) {
+	t.calls = append(t.calls, c)
+	t.Executor.Execute(ctx, c)
+}
+
+// The chunks of a Map go to worker processes, and the loop tells how far they are while it
+// waits. Of calls that are no chunk, and in this process, Made returns 0.
+func ExampleCall_Made() {
+	ctx := context.Background()
+	ex := &attentive{Executor: &executor.ThreadPerTask{}} // or a ProcessPoolExecutor
+	look := func() {
+		for _, c := range ex.calls {
+			fmt.Println(c.Made(), "items made")
+		}
+	}
+	words := slices.Values([]string{"owl", "lark", "wren"})
+	for n, err := range executor.Map(ctx, ex, length, words, executor.ChunkSize(3), executor.Meanwhile(time.Minute, look)) {
+		fmt.Println(n, err)
+	}
+	// Output:
+	// 3 <nil>
+	// 4 <nil>
+	// 4 <nil>
 }
 
 func ExampleEncode() {

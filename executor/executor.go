@@ -23,9 +23,15 @@ type Func[In, Out any] = func(ctx context.Context, in In) (Out, error)
 //     that c has been cancelled, which c.Run finds out too.
 //   - Calls start in the order of Execute.
 //   - Execute may block until there is room for c, not longer than ctx lasts.
-//   - A queued call whose ctx ends is to be cancelled at once, with c.Cancel.
+//   - A queued call whose ctx ends is to be cancelled at once, with c.Cancel. A
+//     [Canceller] need not see to that.
 //   - c and ctx are not kept after c has ended, and a ctx derived from ctx that c.Run
 //     is given is not ended when c.Run returns.
+//
+// An executor that makes calls elsewhere, in another process or on another machine, uses
+// c.Encode, c.Start and c.Complete instead of c.Run, and is typically a [Canceller]. One
+// that limits how many calls run at once is a [Lender], so that calls may wait for each
+// other. One that wraps another gives it the call with c.HandOn.
 type Executor interface {
 	// Execute takes c, which was submitted with ctx.
 	Execute(ctx context.Context, c *Call)
@@ -79,18 +85,20 @@ func submit(ctx context.Context, ex Executor, b body, c *Call, nilFunc bool) {
 	case ex == nil:
 		c.Reject(errors.New("executor: Submit: nil Executor"))
 	case ctx.Err() != nil:
-		c.route.Store(routeFrom(ctx))
-		c.drop(expired)
+		c.origin.Store(originFrom(ctx))
+		c.cancelAs(expired)
 	default:
 		// A pool of goroutines is so fast that it is worth to know at once where the
 		// call goes.
 		if e, ok := ex.(*ThreadPoolExecutor); ok && e != nil {
-			c.route.Store(e.intake.route(ctx))
+			c.origin.Store(e.tracker.origin(ctx))
 			e.execute(ctx, c, true)
 			return
 		}
-		c.route.Store(routeFrom(ctx))
+		r := originTo(ex, ctx)
+		c.origin.Store(r)
 		ex.Execute(ctx, c)
+		c.watch(r)
 	}
 }
 
@@ -117,9 +125,9 @@ func (t *task[In, Out]) forget() {
 
 func (t *task[In, Out]) name() string { return funcName(t.fn) }
 
-func (t *task[In, Out]) encode() (parcel, error) { return encodeOne(t.fn, t.in) }
+func (t *task[In, Out]) encode() (request, error) { return encodeOne(t.fn, t.in) }
 
-func (t *task[In, Out]) complete(_, _ int, r result) error {
+func (t *task[In, Out]) complete(_, _ int, r reply) error {
 	fn, err := find(t.fn)
 	if err == nil {
 		err = fn.decode(r, &t.value)
@@ -145,16 +153,17 @@ func (t *closure[Out]) run(ctx context.Context) {
 func (t *closure[Out]) forget()      { t.fn = nil }
 func (t *closure[Out]) name() string { return funcName(t.fn) }
 
-func (t *closure[Out]) encode() (parcel, error) {
-	return parcel{}, fmt.Errorf("%w: Go: %s: a closure runs in this process only; use Submit with a registered function", ErrNotRegistered, funcName(t.fn))
+func (t *closure[Out]) encode() (request, error) {
+	return request{}, fmt.Errorf("%w: Go: %s: a closure runs in this process only; use Submit with a registered function", ErrNotRegistered, funcName(t.fn))
 }
-func (t *closure[Out]) complete(_, _ int, _ result) error { return nil }
-func (t *closure[Out]) lose(_, _ int, err error) error    { return err }
+func (t *closure[Out]) complete(_, _ int, _ reply) error { return nil }
+func (t *closure[Out]) lose(_, _ int, err error) error   { return err }
 
 // keep keeps what the function of the call returned.
 func (f *Future[T]) keep(value T, err error) {
 	f.value = value
 	if err != nil {
+		handOn(err)
 		f.call.fail(err)
 	}
 }
@@ -163,7 +172,7 @@ func (f *Future[T]) keep(value T, err error) {
 // return, and gives back function and argument.
 func (c *Call) guard(returned *bool) {
 	if !*returned {
-		defer c.failBy(caught(recover())) // deferred, because the value's methods may do anything
+		c.failBy(caught(recover()))
 	}
 	c.body.forget()
 }

@@ -6,72 +6,67 @@ import (
 	"time"
 )
 
-// look is how a pool without MaxWorkers learns that GOMAXPROCS has changed, as the
+// polling is how a pool without MaxWorkers learns that GOMAXPROCS has changed, as the
 // runtime changes it when the CPU limit of a container does. Nobody tells, and to ask
-// takes a lock of the scheduler, 9 ns, which is too much for each call. So the pool
-// asks when a worker is summoned, when one takes a call or a batch from the queue, and,
+// takes a lock of the scheduler, 9 ns, which for each call would cost 5 % of it. So the pool
+// asks when a worker is summoned, or takes a call with the lock, or a runner steps aside, and,
 // while calls wait, also when nothing happens: after a second, and then whenever a
-// quarter more time has passed. A bubble of testing/synctest in which all are blocked
-// therefore comes to its end.
-type look struct {
-	follows bool
-	isDue   bool // timer will look
-	after   time.Duration
-	seen    int // calls that had ended at the last look
-	timer   *time.Timer
+// quarter more time has passed. A timer that ticks for ever would keep a bubble of
+// testing/synctest in which all are blocked from saying so.
+type polling struct {
+	isOn  bool
+	isDue bool // timer will poll
+	after time.Duration
+	seen  int // calls that had ended when the timer was set last
+	timer *time.Timer
 }
 
-// follow makes the places as many as GOMAXPROCS. intake.mu is held.
-func (e *ThreadPoolExecutor) follow() {
+// pollProcs makes the places as many as GOMAXPROCS. tracker.mu is held.
+func (e *ThreadPoolExecutor) pollProcs() {
 	n := runtime.GOMAXPROCS(0)
-	if n == e.places {
+	if n == e.places.total {
 		return
 	}
-	e.places, e.spins = n, n > 1
-	for ; e.taken < e.places && len(e.returning) > 0; e.taken++ {
-		e.giveBack()
-	}
-	for ; e.taken < e.places && len(e.share.aside) > 0; e.taken++ {
-		e.bringBack(0)
-	}
-	e.mind()
-	if e.taken > e.places {
-		e.want()
+	e.spins = n > 1
+	e.places.setTotal(n)
+	e.updateContested()
+	if e.places.taken > n {
+		e.askForPlace()
 	}
 }
 
-// lookLater sees that somebody looks while calls wait. intake.mu is held.
-func (e *ThreadPoolExecutor) lookLater() {
-	l := &e.look
-	if !l.follows || l.isDue {
+// pollLater sees that GOMAXPROCS is asked for while calls wait. tracker.mu is held.
+func (e *ThreadPoolExecutor) pollLater() {
+	p := &e.polling
+	if !p.isOn || p.isDue {
 		return
 	}
 	const ages = math.MaxInt64 / 2
-	switch ended := e.intake.stats.Submitted - e.intake.opened(); {
-	case ended != l.seen || l.after == 0:
-		l.seen, l.after = ended, time.Second
-	case l.after < ages:
-		l.after += l.after / 4
+	switch ended := e.tracker.stats.Submitted - e.tracker.opened(); {
+	case ended != p.seen || p.after == 0:
+		p.seen, p.after = ended, time.Second
+	case p.after < ages:
+		p.after += p.after / 4
 	default:
 		return
 	}
-	l.isDue = true
-	if l.timer == nil {
-		l.timer = time.AfterFunc(l.after, e.lookNow)
+	p.isDue = true
+	if p.timer == nil {
+		p.timer = time.AfterFunc(p.after, e.pollByTimer)
 	} else {
-		l.timer.Reset(l.after)
+		p.timer.Reset(p.after)
 	}
 }
 
-// lookNow looks, and starts what there is a place for.
-func (e *ThreadPoolExecutor) lookNow() {
-	e.intake.mu.Lock()
-	e.look.isDue = false
-	e.follow()
+// pollByTimer asks for GOMAXPROCS, and wakes a worker if there is a place for it.
+func (e *ThreadPoolExecutor) pollByTimer() {
+	e.tracker.mu.Lock()
+	e.polling.isDue = false
+	e.pollProcs()
 	w := e.summon()
-	if e.live() > 0 {
-		e.lookLater()
+	if e.line.len() > 0 {
+		e.pollLater()
 	}
-	e.intake.mu.Unlock()
-	e.start(w)
+	e.tracker.mu.Unlock()
+	e.unpark(w)
 }

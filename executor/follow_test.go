@@ -82,6 +82,23 @@ func TestThePlacesFollowGOMAXPROCSWhenACallIsSubmitted(t *testing.T) {
 	})
 }
 
+func TestThePlacesFollowGOMAXPROCSWhenACallEnds(t *testing.T) {
+	set := setProcs(t)
+	synctest.Test(t, func(t *testing.T) {
+		set(1)
+		ex := &executor.ThreadPoolExecutor{}
+		defer ex.Close()
+		gates := submitHeld(t, ex, 5)
+		requireRunning(t, ex, 1, "at first")
+		set(3)
+		gates[0].open()
+		requireRunning(t, ex, 3, "when there are three, and one has ended")
+		for _, g := range gates[1:] {
+			g.open()
+		}
+	})
+}
+
 // A runner of a map that has more places than there are now leaves its own after an
 // element; and one that waits for a place has it when there are more.
 func TestTheRunnersOfAMapFollowGOMAXPROCS(t *testing.T) {

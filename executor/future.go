@@ -56,8 +56,8 @@ type Future[T any] struct {
 // that it was given, or one derived from it: then it lends its place to
 // another call while it waits, and cannot deadlock, however deep such calls
 // nest and however few workers there are. A wait with another ctx, or for
-// anything else than a future, cannot be seen; if all workers wait like that
-// for calls that are still queued, they wait until their ctx ends.
+// anything else than a future by other means than [Await], cannot be seen; if all
+// workers wait like that for calls that are still queued, they wait until their ctx ends.
 func (f *Future[T]) Result(ctx context.Context) (T, error) { return f.resultFor(ctx, "Result") }
 
 // resultFor is Result in the name of what waits.
@@ -78,22 +78,12 @@ func (f *Future[T]) resultFor(ctx context.Context, doing string) (T, error) {
 // outcome is err for a caller that asks for what came of the call.
 func (f *Future[T]) outcome() error {
 	err := f.err()
-	if err != nil {
-		f.call.look()
-	}
+	see(err)
 	return err
 }
 
 // err returns the error of a call that has ended.
-func (f *Future[T]) err() error {
-	switch f.call.state.Load() {
-	case cancelled:
-		return ErrCancelled
-	case expired:
-		return f.call.route.Load().expiry()
-	}
-	return f.call.failure()
-}
+func (f *Future[T]) err() error { return f.call.Err() }
 
 // Done returns a channel that is closed when the call has ended, for select.
 // It is closed for a cancelled call too.
@@ -124,11 +114,11 @@ func (f *Future[T]) State() State {
 	}
 	switch f.call.state.Load() {
 	case pending:
-		if in := f.call.intake(); in != nil && in.processes != nil && in.processes.isRunning(&f.call) {
+		if f.call.host().isRunning(&f.call) {
 			return Running
 		}
 		return Pending
-	case running, settling:
+	case running, writing:
 		return Running
 	case cancelled, expired:
 		return Cancelled
@@ -153,7 +143,9 @@ func (f *Future[T]) OnDone(fn func(*Future[T])) {
 	case f == nil:
 		slog.Error("executor: OnDone: nil future")
 	default:
-		f.call.more().onDone(&f.call, func() { fn(f) })
+		x := f.call.coldPart()
+		x.ask()
+		x.onDone(&f.call, func() { fn(f) })
 	}
 }
 
@@ -177,25 +169,29 @@ func (f *Future[T]) String() string {
 // attach lets a hear of the end of the call, as the arrival of index.
 func (f *Future[T]) attach(a *arrivals, index int) {
 	if f == nil || f.call.ended() {
-		if f != nil {
-			f.call.look()
-		}
 		a.arrive(index)
 		return
 	}
-	f.call.more().attach(&f.call, arrival{a, index})
+	f.call.coldPart().attach(&f.call, arrival{a, index})
 }
 
 // detach undoes attach.
 func (f *Future[T]) detach(a *arrivals) {
 	if f != nil {
-		if x := f.call.extra.Load(); x != nil {
+		if x := f.call.cold.Load(); x != nil {
 			x.detach(a)
 		}
 	}
 }
 
 func (f *Future[T]) self() any { return f }
+
+// ask says that the future, which has ended, is given to somebody who waited for it.
+func (f *Future[T]) ask() {
+	if f != nil {
+		see(f.call.failure())
+	}
+}
 
 // failed reports whether the call ended with an error of its own. A cancelled
 // call did not.

@@ -3,7 +3,6 @@ package executor_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"runtime"
 	"strings"
@@ -12,12 +11,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"weak"
 
 	"github.com/gofutures/futures/executor"
 )
 
-// FUT-01.
 func TestAFutureAnswersByItsStateAndKeepsIt(t *testing.T) {
 	for _, c := range cannedFutures() {
 		t.Run(c.name, func(t *testing.T) { checkAnswers(t, c) })
@@ -45,7 +42,7 @@ func checkAnswers(t *testing.T, c canned) {
 	}
 }
 
-// FUT-01 for calls: the five states of a future of an executor.
+// The future of a call goes through the five states as that of a promise does.
 func TestAFutureOfACallAnswersByItsState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -83,7 +80,6 @@ func TestAFutureOfACallAnswersByItsState(t *testing.T) {
 	})
 }
 
-// FUT-02.
 func TestCancelIsTrueExactlyIfTheCallNeverStarts(t *testing.T) {
 	for _, c := range cannedFutures() {
 		t.Run(c.name, func(t *testing.T) {
@@ -107,8 +103,8 @@ func TestCancelIsTrueExactlyIfTheCallNeverStarts(t *testing.T) {
 	}
 }
 
-// D4: no call runs of which Cancel has said that it never will, and each other
-// runs once, whoever is quicker.
+// A call of which Cancel has said that it never starts does not run, and each
+// other runs once, whether Cancel or the worker is quicker.
 func TestCancelAndAWorkerAgree(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		const calls = 500
@@ -151,8 +147,7 @@ type keeper struct{ calls []*executor.Call }
 func (k *keeper) Execute(_ context.Context, c *executor.Call) { k.calls = append(k.calls, c) }
 func (k *keeper) Workers() int                                { return 1 }
 
-// FUT-05, and FUT-04 for calls: what an executor does to a call that has ended
-// changes nothing.
+// What an executor does to a call that has ended changes nothing.
 func TestAnExecutorThatIsLateChangesNothing(t *testing.T) {
 	for name, end := range map[string]func(*executor.Call, *executor.Future[int]){
 		"cancelled": func(_ *executor.Call, f *executor.Future[int]) { f.Cancel() },
@@ -191,7 +186,7 @@ func TestAnExecutorThatIsLateChangesNothing(t *testing.T) {
 	}
 }
 
-// FUT-05 on a worker: the queue holds a cancelled call, then others.
+// The queue of the worker holds a cancelled call, then others.
 func TestACancelledCallIsNotRunWhenItsTurnComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -214,7 +209,6 @@ func TestACancelledCallIsNotRunWhenItsTurnComes(t *testing.T) {
 	})
 }
 
-// FUT-06.
 func TestAWaitWithATimeoutInThePastReturnsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := cannedIn("pending")
@@ -239,7 +233,6 @@ func TestAWaitWithATimeoutInThePastReturnsAtOnce(t *testing.T) {
 	})
 }
 
-// FUT-07.
 func TestAWaitWithTheLongestTimeoutDoesNotOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := executor.NewPromise[int]()
@@ -252,8 +245,7 @@ func TestAWaitWithTheLongestTimeoutDoesNotOverflow(t *testing.T) {
 	})
 }
 
-// FUT-08, D11, and FEATURES 9.1 item 2: that the wait ended and that the call
-// timed out are told apart.
+// The error tells the end of a wait from a call that timed out.
 func TestAWaitThatTimesOutIsNotACallThatTimedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -303,7 +295,6 @@ func TestTheCauseOfAnEndIsMatched(t *testing.T) {
 	})
 }
 
-// FUT-09.
 func TestABlockedReaderWakesAtTheEnd(t *testing.T) {
 	for name, e := range endings {
 		for _, ctx := range []string{"Background", "cancellable"} {
@@ -327,7 +318,6 @@ func TestABlockedReaderWakesAtTheEnd(t *testing.T) {
 	}
 }
 
-// FUT-10, D11.
 func TestTheEndOfAWaitIsNotTheEndOfTheCall(t *testing.T) {
 	eachBubble(t, func(t *testing.T, ex opened) {
 		if _, ok := ex.(*executor.Sequential); ok {
@@ -353,7 +343,6 @@ func TestTheEndOfAWaitIsNotTheEndOfTheCall(t *testing.T) {
 	})
 }
 
-// FUT-11.
 func TestSnapshotsOfADoneFutureAreEqual(t *testing.T) {
 	for _, c := range cannedFutures() {
 		if c.state != executor.Finished && c.state != executor.Cancelled {
@@ -376,7 +365,6 @@ func TestSnapshotsOfADoneFutureAreEqual(t *testing.T) {
 	}
 }
 
-// FUT-12.
 func TestZeroResultsAreResults(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		zeroResult[int](t, ex)
@@ -399,7 +387,7 @@ func zeroResult[T comparable](t *testing.T, ex executor.Executor) {
 	}
 }
 
-// FUT-13. The race detector is who judges the readers of the large struct.
+// The race detector judges the goroutines that read the large struct.
 func TestResultsOfAnyTypeComeWhole(t *testing.T) {
 	type large struct {
 		numbers [512]int
@@ -438,7 +426,6 @@ func TestResultsOfAnyTypeComeWhole(t *testing.T) {
 	})
 }
 
-// FUT-14.
 func TestAFailedFutureHasOneError(t *testing.T) {
 	calls := map[string]executor.Func[int, int]{
 		"fails":  fail,
@@ -466,7 +453,7 @@ func TestAFailedFutureHasOneError(t *testing.T) {
 	})
 }
 
-// FEATURES 9.1 item 3, D6: what does not return ends its future.
+// A call that panics or ends its goroutine ends its future.
 func TestACallThatDoesNotReturnEndsItsFuture(t *testing.T) {
 	eachBubble(t, func(t *testing.T, ex opened) {
 		_, err := executor.Go(t.Context(), ex, func(context.Context) (int, error) { runtime.Goexit(); return 1, nil }).Result(t.Context())
@@ -486,7 +473,6 @@ func TestACallThatDoesNotReturnEndsItsFuture(t *testing.T) {
 	})
 }
 
-// D29.
 func TestANilFutureIsAnError(t *testing.T) {
 	var f *executor.Future[int]
 	if got, err := f.Result(t.Context()); got != 0 || err == nil || errors.Is(err, executor.ErrPending) {
@@ -502,7 +488,7 @@ func TestANilFutureIsAnError(t *testing.T) {
 	f.OnDone(func(*executor.Future[int]) { t.Error("the callback of a nil future was called") })
 }
 
-// D29; a done future needs no ctx.
+// A done future needs no ctx.
 func TestResultWithANilCtxIsAnError(t *testing.T) {
 	//lint:ignore SA1012 a nil ctx is what is tested
 	if _, err := cannedIn("pending").Result(nil); err == nil || errors.Is(err, executor.ErrPending) {
@@ -529,304 +515,4 @@ func TestDoneIsClosedOnceAndForAll(t *testing.T) {
 			t.Errorf("%s: the channel of before the end is open; want it closed", name)
 		}
 	}
-}
-
-// big has a memory block of its own.
-type big struct {
-	_   [4096]byte
-	err error // so that it is an object with pointers, too
-}
-
-func (b *big) Error() string { return "big" }
-
-// checkCollected checks that nothing holds an object.
-func checkCollected[T any](t *testing.T, w weak.Pointer[T], format string, args ...any) {
-	t.Helper()
-	for range 20 { // a goroutine that has just let go may need a moment on the processor
-		if w.Value() == nil {
-			return
-		}
-		runtime.GC()
-		runtime.Gosched()
-	}
-	t.Errorf("still held: %s", fmt.Sprintf(format, args...))
-}
-
-// traces are weak pointers to what a call was made of.
-type traces struct {
-	arg, out weak.Pointer[big]
-	captured weak.Pointer[big]
-	future   weak.Pointer[executor.Future[*big]]
-}
-
-func (tr traces) check(t *testing.T, what string) {
-	t.Helper()
-	checkCollected(t, tr.arg, "the argument of a call that %s", what)
-	checkCollected(t, tr.captured, "what the function of a call that %s has captured", what)
-}
-
-func (tr traces) checkAll(t *testing.T, what string) {
-	t.Helper()
-	tr.check(t, what)
-	checkCollected(t, tr.out, "the result of a call that %s", what)
-	checkCollected(t, tr.future, "the future of a call that %s", what)
-}
-
-// bigFunc is the Func of a call whose references are followed.
-type bigFunc = func(ctx context.Context, in, captured *big) (*big, error)
-
-var bigFuncs = map[string]bigFunc{
-	"returns": func(context.Context, *big, *big) (*big, error) { return new(big), nil },
-	"fails":   func(_ context.Context, in, _ *big) (*big, error) { return nil, &big{err: in} },
-	"panics":  func(_ context.Context, in, _ *big) (*big, error) { panic(in) },
-	"exits": func(_ context.Context, in, captured *big) (*big, error) {
-		defer runtime.KeepAlive(in)
-		runtime.Goexit()
-		return captured, nil
-	},
-	"asks Done": func(ctx context.Context, _, _ *big) (*big, error) { ctx.Done(); return new(big), nil },
-	"derives ctx": func(ctx context.Context, in, _ *big) (*big, error) {
-		_, stop := context.WithCancel(context.WithValue(ctx, bigKey{}, in))
-		stop()
-		return new(big), nil
-	},
-}
-
-type bigKey struct{}
-
-// follow submits a call that is followed.
-//
-//go:noinline
-func follow(ctx context.Context, ex executor.Executor, fn bigFunc) (*executor.Future[*big], traces) {
-	in, captured := new(big), new(big)
-	f := executor.Submit(ctx, ex, func(ctx context.Context, in *big) (*big, error) { return fn(ctx, in, captured) }, in)
-	return f, traces{arg: weak.Make(in), captured: weak.Make(captured), future: weak.Make(f)}
-}
-
-// followToTheEnd submits a call, uses its future in all ways, and drops it.
-//
-//go:noinline
-func followToTheEnd(ctx context.Context, ex executor.Executor, fn bigFunc) traces {
-	f, tr := follow(ctx, ex, fn)
-	f.OnDone(func(*executor.Future[*big]) {})
-	f.Result(ctx)
-	executor.Wait(ctx, executor.AllCompleted, f)
-	for range executor.AsCompleted(ctx, f) {
-	}
-	out, _ := f.Result(ctx)
-	if out != nil {
-		tr.out = weak.Make(out)
-	}
-	return tr
-}
-
-// D28: the executor lives on, its workers are idle, and the ctx lives on too.
-func TestNothingOfADroppedFutureIsHeld(t *testing.T) {
-	for _, cancellable := range []bool{false, true} {
-		t.Run(fmt.Sprintf("cancellable ctx %v", cancellable), func(t *testing.T) {
-			eachBubble(t, func(t *testing.T, ex opened) {
-				ctx := context.Background()
-				if cancellable {
-					ctx = t.Context()
-				}
-				for name, fn := range bigFuncs {
-					if name == "exits" && endsWaiters(ex) {
-						continue
-					}
-					tr := followToTheEnd(ctx, ex, fn)
-					synctest.Wait()
-					tr.checkAll(t, name)
-				}
-				runtime.KeepAlive(ctx)
-				runtime.KeepAlive(ex)
-			})
-		})
-	}
-}
-
-// D28: who holds a future holds its result and not what led to it.
-func TestADoneFutureDoesNotHoldItsArgument(t *testing.T) {
-	eachBubble(t, func(t *testing.T, ex opened) {
-		for _, name := range []string{"returns", "exits", "asks Done"} {
-			f, tr := follow(t.Context(), ex, bigFuncs[name])
-			f.Result(t.Context())
-			synctest.Wait()
-			tr.check(t, name)
-			runtime.KeepAlive(f)
-		}
-		refused := executors()
-		for kind, ex := range refused {
-			ex.Close()
-			f, tr := follow(t.Context(), ex, bigFuncs["returns"])
-			tr.check(t, "was refused by "+kind)
-			runtime.KeepAlive(f)
-		}
-	})
-}
-
-// D5, D28: a call that is cancelled in the queue gives its argument back at
-// once, though every worker is busy and somebody holds the future.
-func TestACancelledCallDoesNotHoldItsArgument(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
-		defer ex.Close()
-		g := newGate()
-		defer g.open()
-		executor.Submit(t.Context(), ex, g.pass, 1)
-		ctx, cancel := context.WithCancel(t.Context())
-
-		f, tr := follow(t.Context(), ex, bigFuncs["returns"])
-		f.Cancel()
-		tr.check(t, "was cancelled")
-		expired, tr := follow(ctx, ex, bigFuncs["returns"])
-		cancel()
-		synctest.Wait()
-		tr.check(t, "was cancelled by its ctx")
-		late, tr := follow(ctx, ex, bigFuncs["returns"])
-		tr.check(t, "came after the end of its ctx")
-		runtime.KeepAlive([]any{f, expired, late})
-	})
-}
-
-// D28: what a callback has captured goes when it has run, though somebody holds
-// the future.
-func TestADoneFutureDoesNotHoldItsCallbacks(t *testing.T) {
-	for name, e := range endings {
-		synctest.Test(t, func(t *testing.T) {
-			p := executor.NewPromise[int]()
-			w := addBigCallback(p.Future())
-			e.end(p)
-			synctest.Wait()
-			checkCollected(t, w, "what a callback has captured, %s", name)
-			checkCollected(t, addBigCallback(p.Future()), "what a callback that came after the end has captured, %s", name)
-			runtime.KeepAlive(p)
-		})
-	}
-}
-
-//go:noinline
-func addBigCallback(f *executor.Future[int]) weak.Pointer[big] {
-	captured := new(big)
-	f.OnDone(func(*executor.Future[int]) { captured.err = errBoom })
-	return weak.Make(captured)
-}
-
-// countingCtx lives on, and counts what is registered on it and was not taken
-// back.
-type countingCtx struct {
-	context.Context
-	done chan struct{}
-
-	mu         sync.Mutex
-	live, peak int
-	held       map[*func()]bool // as each ctx holds what it is to call
-}
-
-func newCountingCtx() *countingCtx {
-	return &countingCtx{Context: context.Background(), done: make(chan struct{}), held: map[*func()]bool{}}
-}
-
-func (c *countingCtx) Done() <-chan struct{} { return c.done }
-
-// AfterFunc is what package context calls for a ctx that is not its own.
-func (c *countingCtx) AfterFunc(fn func()) (stop func() bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.held[&fn] = true
-	c.live++
-	c.peak = max(c.peak, c.live)
-	return sync.OnceValue(func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.held, &fn)
-		c.live--
-		return true
-	})
-}
-
-// A ctx of a call that has asked for Done is left when it is collected.
-func TestAnEndedCallLeavesNothingOnItsCtx(t *testing.T) {
-	each(t, func(t *testing.T, ex opened) {
-		for name, fn := range bigFuncs {
-			if name == "exits" && endsWaiters(ex) {
-				continue
-			}
-			ctx := newCountingCtx()
-			for range 100 {
-				followToTheEnd(ctx, ex, fn)
-			}
-			untilGone(t, "what is registered on ctx by calls, each "+name, func() bool {
-				ctx.mu.Lock()
-				defer ctx.mu.Unlock()
-				return ctx.live == 0
-			})
-		}
-	})
-}
-
-// CTX-09, D5: one watch for each ctx, not one for each call.
-func TestManyQueuedCallsRegisterOnceOnTheirCtx(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
-		defer ex.Close()
-		g := newGate()
-		executor.Submit(t.Context(), ex, g.pass, 0)
-		ctx := newCountingCtx()
-		var fs []*executor.Future[int]
-		for i := range 1000 {
-			fs = append(fs, executor.Submit(ctx, ex, double, i))
-		}
-		for _, f := range fs[:500] {
-			f.Cancel()
-		}
-		if ctx.live != 1 || ctx.peak != 1 {
-			t.Errorf("1000 queued calls, half of them cancelled: %d registrations, at most %d at once; want 1", ctx.live, ctx.peak)
-		}
-		g.open()
-		executor.Wait(t.Context(), executor.AllCompleted, fs...)
-		time.Sleep(time.Second) // the watch is kept for a moment
-		synctest.Wait()
-		if ctx.live != 0 {
-			t.Errorf("after the calls: %d registrations; want 0", ctx.live)
-		}
-	})
-}
-
-// CTX-09: with a ctx of package context, which keeps a list of what hangs on it.
-func TestManyCallsOnOneCtxLeaveTheHeapFlat(t *testing.T) {
-	each(t, func(t *testing.T, ex opened) {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		checkHeapFlat(t, 3000, func() {
-			executor.Submit(ctx, ex, func(ctx context.Context, n int) (int, error) {
-				ctx, stop := context.WithCancel(ctx)
-				defer stop()
-				return n, ctx.Err()
-			}, 1).Result(ctx)
-			executor.Submit(ctx, ex, fail, 1).Result(ctx)
-		})
-	})
-}
-
-// checkHeapFlat checks that doing something n times leaves less on the heap
-// than one small object for each.
-func checkHeapFlat(t *testing.T, n int, do func()) {
-	t.Helper()
-	for range n / 10 {
-		do() // fills what is kept on purpose
-	}
-	before := heap()
-	for range n {
-		do()
-	}
-	untilGone(t, "a heap that has grown", func() bool { return heap()-before <= int64(n)*32 })
-}
-
-func heap() int64 {
-	for range 3 { // finalizers, and sync.Pool, take two
-		runtime.GC()
-	}
-	var s runtime.MemStats
-	runtime.ReadMemStats(&s)
-	return int64(s.HeapAlloc)
 }

@@ -117,7 +117,7 @@ func TestACallThatWaitsMakesTheCallItself(t *testing.T) {
 	})
 }
 
-// D11: what could end a wait before the call ends keeps the waiter from helping.
+// Whatever could end a wait before the call ends keeps the waiter from helping.
 func TestAWaitWithAnEndIsNoHelp(t *testing.T) {
 	helpful(t, 2, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -177,7 +177,7 @@ func TestWaitersDoNotHelpBeyondMaxWorkers(t *testing.T) {
 	}
 }
 
-// D7: the goroutines of calls that wait make the calls they wait for, however deep.
+// The goroutines of calls that wait make the calls they wait for, however deep.
 func TestNestedWaitsNeedNoMoreWorkers(t *testing.T) {
 	for _, workers := range []int{1, 2} {
 		helpful(t, workers, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
@@ -234,7 +234,8 @@ func TestACallHelpsOnOneOfItsGoroutines(t *testing.T) {
 	}
 }
 
-// D7: the place of a call is lent when it has ceased to help and waits elsewhere.
+// The place of a call is lent when the call has ceased to help and waits
+// elsewhere.
 func TestACallLendsItsPlaceWhenItHasHelped(t *testing.T) {
 	helpful(t, 1, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
 		_, err := executor.Go(t.Context(), ex, func(ctx context.Context) (int, error) {
@@ -255,8 +256,8 @@ func TestACallLendsItsPlaceWhenItHasHelped(t *testing.T) {
 	})
 }
 
-// D6, as far as it goes here: the call has ended with ErrGoexit, its place is free
-// again, and the goroutine that has helped is gone.
+// The call has ended with ErrGoexit and its place is free again, but the
+// goroutine that has helped is gone: no more can be promised here.
 func TestAGoexitEndsWhoHelps(t *testing.T) {
 	helpful(t, 1, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
 		eventually(t, "the waiter does not return", func() bool {
@@ -370,7 +371,7 @@ func TestACallOfAnotherExecutorDoesNotHelp(t *testing.T) {
 	})
 }
 
-// D5: a call whose ctx has ended is not begun by who waits for it.
+// A call whose ctx has ended is not begun by a caller that waits for it.
 func TestWhoWaitsDoesNotBeginWhatIsCancelled(t *testing.T) {
 	helpful(t, 2, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
 		hold := newGate()
@@ -413,7 +414,7 @@ func TestAWaiterThatHelpsMakesRoomInTheQueue(t *testing.T) {
 	})
 }
 
-// D8: who helps is waited for.
+// Close waits for a goroutine that helps.
 func TestCloseWaitsForWhoHelps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1, WaitersHelp: true}
@@ -433,7 +434,8 @@ func TestCloseWaitsForWhoHelps(t *testing.T) {
 	})
 }
 
-// D28: the queue does not hold what a helper has made, nor what a MapSlice was about.
+// The queue does not hold what a helper has made, nor what a MapSlice was
+// about.
 func TestWhatAHelperHasMadeIsNotHeld(t *testing.T) {
 	helpful(t, 1, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
 		executor.Go(t.Context(), ex, func(ctx context.Context) (int, error) {
@@ -462,7 +464,8 @@ func helpAndDrop(t *testing.T, ctx context.Context, ex executor.Executor) (resul
 	return weak.Make(v), weak.Make(all[0])
 }
 
-// D7: who waits for the place of a call to come back has none to help in.
+// A goroutine that waits for the place of its call to come back has none to
+// help in.
 func TestACallDoesNotHelpWhileItsPlaceIsLent(t *testing.T) {
 	helpful(t, 1, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
 		var g gauge
@@ -487,7 +490,8 @@ func TestACallDoesNotHelpWhileItsPlaceIsLent(t *testing.T) {
 	})
 }
 
-// D7: a goroutine that lives longer than its call takes the place along while it helps.
+// A goroutine that lives longer than its call takes the place along while it
+// helps.
 func TestWhoHelpsLongerThanItsCallHasThePlace(t *testing.T) {
 	helpful(t, 1, func(t *testing.T, ex *executor.ThreadPoolExecutor) {
 		var g gauge
@@ -574,7 +578,7 @@ func TestTheSubmitterOfACallThatIsHelpedWaitsForRoomNoLonger(t *testing.T) {
 	})
 }
 
-// D28: nobody watches a call for the end of a ctx that is not its own.
+// Nothing watches a call for the end of a ctx that is not its own.
 func TestACallThatIsHandedOnWithAnotherCtxIsNotHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}

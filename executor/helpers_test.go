@@ -3,9 +3,14 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
 	"os"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"weak"
 
 	"github.com/gofutures/futures/executor"
 )
@@ -150,4 +155,50 @@ func cannedIn(name string) *executor.Future[int] {
 		}
 	}
 	panic("no canned future is " + name)
+}
+
+// upTo returns a source of 0 to n-1 and the number of items pulled from it.
+func upTo(n int) (iter.Seq[int], *atomic.Int64) {
+	pulled := new(atomic.Int64)
+	return func(yield func(int) bool) {
+		for i := range n {
+			pulled.Add(1)
+			if !yield(i) {
+				return
+			}
+		}
+	}, pulled
+}
+
+// endless is the most items that a test pulls from a source without an end.
+const endless = 1 << 30
+
+// itemError is the error of an item that fails, by any means.
+type itemError int
+
+func (e itemError) Error() string { return fmt.Sprintf("item %d", int(e)) }
+
+// tally counts calls.
+type tally struct{ started, running, most atomic.Int64 }
+
+// begin counts a call that begins, and returns what counts its end.
+func (c *tally) begin() (end func()) {
+	c.started.Add(1)
+	running := c.running.Add(1)
+	for most := c.most.Load(); running > most && !c.most.CompareAndSwap(most, running); most = c.most.Load() {
+	}
+	return func() { c.running.Add(-1) }
+}
+
+// collected reports whether nothing holds what p points to. It gives goroutines
+// that are on their way from it the time to go.
+func collected[T any](p weak.Pointer[T]) bool {
+	for range 100 {
+		if p.Value() == nil {
+			return true
+		}
+		runtime.GC()
+		runtime.Gosched()
+	}
+	return p.Value() == nil
 }

@@ -99,7 +99,7 @@ func TestASlowInitializerHoldsBackNoOtherWorker(t *testing.T) {
 	})
 }
 
-// FEATURES 9.1, 3: what breaks the executor says why.
+// The error says why the executor is broken.
 func TestAnInitializerThatFailsBreaksTheExecutor(t *testing.T) {
 	panicked := func(err error) bool {
 		p, ok := errors.AsType[*executor.PanicError](err)
@@ -246,4 +246,36 @@ func TestCloseWaitsForAnInitializer(t *testing.T) {
 			t.Errorf("sum = %d, %v; want 30", sum, err)
 		}
 	})
+}
+
+// A worker whose Initializer fails gives up its place: a call that has waited has its own
+// back, whether it asks for that before or afterwards.
+func TestACallThatHasWaitedGoesOnWhenTheExecutorBreaks(t *testing.T) {
+	for name, patience := range map[string]time.Duration{"it asks before": 500 * time.Millisecond, "afterwards": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var workers atomic.Int64
+				ex := &executor.ThreadPoolExecutor{MaxWorkers: 1, Initializer: func(context.Context) error {
+					if workers.Add(1) == 1 {
+						return nil
+					}
+					time.Sleep(time.Second)
+					return errBoom
+				}}
+				outer := executor.Go(t.Context(), ex, func(ctx context.Context) (error, error) {
+					waits, cancel := context.WithTimeout(ctx, patience)
+					defer cancel()
+					_, err := executor.Submit(ctx, ex, noop, 0).Result(waits)
+					return err, nil
+				})
+				inner, err := outer.Result(t.Context())
+				if err != nil || !errors.Is(inner, executor.ErrBroken) {
+					t.Errorf("the call returns %v, its wait %v; want nil, an error that matches ErrBroken", err, inner)
+				}
+				if err := ex.Close(); err != nil {
+					t.Errorf("Close = %v; want nil", err)
+				}
+			})
+		})
+	}
 }

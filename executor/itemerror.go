@@ -15,7 +15,7 @@ func (e *ItemError) Error() string { return fmt.Sprintf("item %d: %v", e.Index, 
 func (e *ItemError) Unwrap() error { return e.Err }
 
 // ItemErrors are the errors of all items that failed, in the order of the items:
-// what pool.CollectErrors and parallel.CollectErrors keep. [errors.Is] and
+// what [CollectErrors], pool.CollectErrors and parallel.CollectErrors keep. [errors.Is] and
 // [errors.As] look at each of them.
 //
 //	var failed executor.ItemErrors

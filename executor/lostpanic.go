@@ -15,20 +15,25 @@ import (
 //
 //	executor: a call panicked, and nobody has asked for its result
 //
-// An error that a function returned is not reported, and a call that does not panic
-// costs nothing. A future that is never collected, because the program ends or
-// something holds it, is not reported either.
+// An item of a map is a call too. Its panic is lost if the loop over a [Map] is left
+// before it is yielded, or if [MapSlice] returns another error.
+//
+// An error that a function returned is not reported, unless that hands on the
+// [*PanicError] of another call, or the [ItemErrors] of a map, as they are: then they are
+// lost if nobody asks for the result of this call. A call that does not panic costs
+// nothing. A future that is never collected, because the program ends or something holds
+// it, is not reported either.
 var IgnoreLostPanics atomic.Bool
 
-// lostPanic is a panic that nobody has asked for yet. It does not hold the value of the
-// panic, which may lead to the future.
+// lostPanic is what is reported of a panic when its PanicError is collected. It does not
+// hold the value, which may lead to the PanicError.
 type lostPanic struct {
-	isSeen atomic.Bool
+	isSeen atomic.Bool // somebody was given the PanicError
 	value  string
 	stack  []byte
 }
 
-// report is called when the future of the call is collected.
+// report is called when the error of the panic is collected.
 func (p *lostPanic) report() {
 	if !p.isSeen.Load() && !IgnoreLostPanics.Load() {
 		slog.Error("executor: a call panicked, and nobody has asked for its result", "panic", p.value, "stack", string(p.stack))
@@ -39,16 +44,20 @@ func (p *lostPanic) report() {
 // reported if nobody asks for it.
 func (c *Call) failBy(err error) {
 	c.fail(err)
+	arm(err)
+}
+
+// arm has a panic reported when its error is collected and was not seen. It is called by
+// whoever has made the error, before others have it.
+func arm(err error) {
 	e, hasPanicked := err.(*PanicError)
 	if !hasPanicked {
 		return
 	}
-	p := &lostPanic{value: textOf(e.Value), stack: e.Stack}
-	x := c.more()
-	x.mu.Lock()
-	x.rarely().panic = p
-	x.mu.Unlock()
-	runtime.AddCleanup(x, func(p *lostPanic) { go p.report() }, p) // on a goroutine of its own: handlers may block
+	p := &lostPanic{value: "(a method of the value ended its goroutine)", stack: e.Stack}
+	_ = contain(func() { p.value = textOf(e.Value) })
+	e.lost = p
+	runtime.AddCleanup(e, func(p *lostPanic) { go p.report() }, p) // on a goroutine of its own: handlers may block
 }
 
 // textOf returns what the runtime would print of a panic with v: of what is not a number,
@@ -62,18 +71,24 @@ func textOf(v any) string {
 	return fmt.Sprintf("(%T)", v)
 }
 
-// look is called when somebody asks for what came of the call, which has ended.
-func (c *Call) look() {
-	if x := c.extra.Load(); x != nil && x.err != nil {
-		if r := x.peek(); r != nil {
-			r.look()
-		}
-	}
-}
+// see is called with an error that somebody has asked for.
+func see(err error) { mark(err, true) }
 
-// look is Call.look. rare.panic is not written any more, or extra.mu is held.
-func (r *rare) look() {
-	if r.panic != nil {
-		r.panic.isSeen.Store(true)
+// handOn is called with an error that the function of a call returns. If it is that of
+// another call, nobody has asked for it here.
+func handOn(err error) { mark(err, false) }
+
+func mark(err error, isSeen bool) {
+	switch e := err.(type) {
+	case *PanicError:
+		if e != nil && e.lost != nil {
+			e.lost.isSeen.Store(isSeen)
+		}
+	case ItemErrors:
+		for _, item := range e {
+			if item != nil {
+				mark(item.Err, isSeen)
+			}
+		}
 	}
 }

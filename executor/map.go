@@ -8,6 +8,8 @@ import (
 	"iter"
 	"math"
 	"runtime"
+
+	"github.com/gofutures/futures/executor/internal/items"
 )
 
 // MapOption is an option of [Map] and [MapSlice].
@@ -17,7 +19,9 @@ type mapOptions struct {
 	chunk     int // 0: not given
 	buffer    int
 	unordered bool
+	collects  bool
 	doing     string // "": what it is
+	idle      idle
 	err       error
 }
 
@@ -32,8 +36,8 @@ func ChunkSize(n int) MapOption {
 
 // Buffer lets [Map] be n items ahead of what it has yielded, at least one
 // chunk: map's buffersize. The default is twice the executor's Workers, or
-// twice GOMAXPROCS if it has no limit. math.MaxInt is no limit. [MapSlice] does
-// without.
+// twice GOMAXPROCS if it has no limit. math.MaxInt is no limit. Calls that are
+// submitted meanwhile start behind those n items. [MapSlice] does without.
 func Buffer(n int) MapOption {
 	return func(o *mapOptions) { o.buffer = o.positive("Buffer", n) }
 }
@@ -42,6 +46,13 @@ func Buffer(n int) MapOption {
 // multiprocessing's imap_unordered. [MapSlice] is always in order.
 func Unordered() MapOption {
 	return func(o *mapOptions) { o.unordered = true }
+}
+
+// CollectErrors makes [MapSlice] go on after an element that fails. Its error is then
+// [ItemErrors], with that of each element that failed, and the results of the others are
+// returned beside it. [Map] goes on in any case.
+func CollectErrors() MapOption {
+	return func(o *mapOptions) { o.collects = true }
 }
 
 // Doing makes the errors of a map, as that of the end of ctx, say that they are of doing,
@@ -124,22 +135,40 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn Func[In, Out], in ite
 		if buffer == 0 {
 			buffer = 2 * min(limit(ex), math.MaxInt/2)
 		}
+		given := ctx
+		if s, isStoppable := ctx.(stoppable); isStoppable {
+			var end context.CancelCauseFunc
+			given = s.Inside()
+			ctx, end = context.WithCancelCause(given) // for the loop, with which it is over
+			defer end(nil)
+			s.Begin(loop(end))
+			defer s.End()
+		}
 		last := func() {
 			var none Out
-			yield(none, Ended(ctx, cmp.Or(o.doing, "executor: Map"), ctx.Err()))
+			over := ctx
+			if given.Err() != nil { // of which ctx may not have heard yet
+				over = given
+			}
+			yield(none, Ended(over, cmp.Or(o.doing, "executor: Map"), over.Err()))
 		}
 		if o.chunk <= 1 {
-			one := func(item In) *Future[Out] { return Submit(ctx, ex, fn, item) }
+			one := func(item In) *Future[Out] { return Submit(given, ex, fn, item) }
 			each := func(f *Future[Out]) bool { return yield(f.value, f.outcome()) } // f is not held meanwhile
-			slide(ctx, newWindow[Out](o.unordered), buffer, in, one, each, last)
+			slide(ctx, newWindow[Out](o.unordered, o.idle), buffer, in, one, each, last)
 			return
 		}
 		kin := new(int)
-		some := func(items []In) *Future[chunkResults[Out]] { return submitChunk(ctx, ex, fn, items, kin) }
-		each := func(f *Future[chunkResults[Out]]) bool { return yieldOutcomes(f, yield) }
-		slide(ctx, newWindow[chunkResults[Out]](o.unordered), max(1, buffer/o.chunk), chunks(in, o.chunk), some, each, last)
+		some := func(in []In) *Future[items.Outcomes[Out]] { return submitChunk(given, ex, fn, in, kin) }
+		each := func(f *Future[items.Outcomes[Out]]) bool { return yieldOutcomes(f, yield) }
+		slide(ctx, newWindow[items.Outcomes[Out]](o.unordered, o.idle), max(1, buffer/o.chunk), chunks(in, o.chunk), some, each, last)
 	}
 }
+
+// loop is the end of the ctx with which a loop over a Map waits.
+type loop context.CancelCauseFunc
+
+func (end loop) Terminate(cause error) { end(cause) }
 
 // limit returns the number of calls that ex runs at once, or that can usefully
 // run at once if it has no limit.
@@ -210,31 +239,32 @@ func (c *Call) isTurnedAway() bool {
 func abandon[Out any](ctx context.Context, w window[Out]) {
 	left := w.rest()
 	for _, f := range left {
-		f.call.drop(cancelled)
+		f.call.cancelAs(cancelled)
 	}
 	for _, f := range left { // after the queue is empty, so that nothing takes the place of what ends
 		f.Cancel()
 	}
 	for _, f := range left {
-		_ = await(context.WithoutCancel(ctx), f.Done()) // lends, and does not end before the call
+		await(context.WithoutCancel(ctx), f.Done()) // lends, and does not end before the call
 	}
 }
 
 // yieldOutcomes yields what came of the items of a chunk. If the chunk failed as
 // a whole, because it was turned down, so did each item.
-func yieldOutcomes[Out any](f *Future[chunkResults[Out]], yield func(Out, error) bool) bool {
+func yieldOutcomes[Out any](f *Future[items.Outcomes[Out]], yield func(Out, error) bool) bool {
 	err := f.outcome()
 	if err != nil && f.call.isTurnedAway() {
 		var none Out
 		return yield(none, err)
 	}
 	var none Out
-	for i, value := range f.value.values {
-		itemErr := f.value.err(i)
+	for i, value := range f.value.Values {
+		itemErr := f.value.Err(i)
 		if err != nil {
 			value, itemErr = none, err
 		}
-		f.value.values[i] = none // what was given out is not held
+		f.value.Values[i] = none // what was given out is not held
+		see(itemErr)
 		if !yield(value, itemErr) {
 			return false
 		}

@@ -66,11 +66,11 @@ func TestAChunkThatWasStoppedBeforeItBeganEndsThere(t *testing.T) {
 		t.Errorf("%d elements, the next is %d, error %v; want 3, 3, nil", made, r.at, err)
 	}
 	r.endBefore(-1)
-	if got := r.bound.Load(); got != -1 {
+	if got := r.limit.Load(); got != -1 {
 		t.Errorf("bound is %d after -1; want that", got)
 	}
 	r.endBefore(7)
-	if got := r.bound.Load(); got != -1 {
+	if got := r.limit.Load(); got != -1 {
 		t.Errorf("bound is %d after -1 and 7; want -1", got)
 	}
 }
@@ -87,33 +87,33 @@ func TestOnlyWhatRunsIsKeptForShutdown(t *testing.T) {
 		if _, err := f.Result(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		e.Close() // a call is forgotten after those are awake who wait for it
-		e.intake.mu.Lock()
-		if n := len(e.intake.mortals); n != 0 {
+		e.Close() // a call is forgotten after its waiters are awake
+		e.tracker.mu.Lock()
+		if n := len(e.tracker.stoppers); n != 0 {
 			t.Errorf("WaitersHelp %v: %d are kept; want 0", helps, n)
 		}
-		e.intake.mu.Unlock()
+		e.tracker.mu.Unlock()
 	}
 }
 
 // Whatever comes and goes, kill tells who is there, each once.
 func TestKillTellsWhoIsThere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var in intake
+		var in tracker
 		told := map[int]int{}
-		here := map[int]*mortal{}
+		here := map[int]*stopper{}
 		for i := range rapid.IntRange(0, 30).Draw(t, "steps") {
 			if len(here) > 0 && rapid.Bool().Draw(t, "goes") {
 				k := rapid.SampledFrom(slices.Sorted(maps.Keys(here))).Draw(t, "who")
-				in.strike(here[k])
-				in.strike(here[k]) // once more does nothing
+				in.removeStopper(here[k])
+				in.removeStopper(here[k]) // once more does nothing
 				delete(here, k)
 				continue
 			}
-			here[i] = &mortal{killer: cancelKiller(func(error) { told[i]++ })}
-			in.enroll(here[i])
+			here[i] = &stopper{endable: cancelFunc(func(error) { told[i]++ })}
+			in.addStopper(here[i])
 		}
-		in.kill()
+		in.stopAll()
 		for i := range 30 {
 			want := 0
 			if here[i] != nil {
@@ -124,4 +124,25 @@ func TestKillTellsWhoIsThere(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is behind an element that has failed is not taken again; what was left before it is,
+// whichever was left last.
+func TestWhatWasLeftBehindAFailureIsNotTaken(t *testing.T) {
+	b := &bulk[int, int]{in: make([]int, 100), width: 1}
+	b.next.Store(100)
+	b.stopAt.Store(30)
+	b.giveBack(10, 20)
+	b.giveBack(30, 40)
+	b.giveBack(50, 60)
+	r := &bulkRunner[int, int]{bulk: b}
+	if lo, hi := b.take(r, 1); lo != 10 || hi != 20 || r.lo.Load() != 10 {
+		t.Errorf("take = %d to %d, where the runner is said to be at %d; want 10 to 20", lo, hi, r.lo.Load())
+	}
+	if lo, hi := b.take(r, 1); lo != hi {
+		t.Errorf("take = %d to %d; want nothing", lo, hi)
+	}
+	if b.hasBack.Load() || b.isLeft() {
+		t.Error("something is said to be left")
+	}
 }

@@ -27,7 +27,6 @@ func numbers(n int) []int {
 	return in
 }
 
-// MAP-01.
 func TestMapSliceEqualsALoop(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		for _, n := range []int{0, 1, 2, 3, 10, 1000} {
@@ -50,7 +49,6 @@ func TestMapSliceEqualsALoop(t *testing.T) {
 	})
 }
 
-// MAP-02, D29.
 func TestMapSliceWithAWrongArgumentIsAnErrorBeforeAnyWork(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		in, ctx := numbers(3), t.Context()
@@ -72,7 +70,6 @@ func TestMapSliceWithAWrongArgumentIsAnErrorBeforeAnyWork(t *testing.T) {
 	})
 }
 
-// D29.
 func TestMapSliceSurvivesNilPointersAndOptions(t *testing.T) {
 	for name, run := range map[string]func() ([]int, error){
 		"nil *ThreadPoolExecutor": func() ([]int, error) {
@@ -101,7 +98,7 @@ func TestMapSliceSurvivesNilPointersAndOptions(t *testing.T) {
 	}
 }
 
-// MAP-03: the error of the lowest index, though another came first; what is
+// The error of the lowest index, though another came first; what is
 // before it is finished, what is after it is told or does not start.
 func TestMapSliceReturnsTheErrorOfTheLowestIndex(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -163,7 +160,7 @@ func TestMapSliceReturnsTheErrorOfTheLowestIndex(t *testing.T) {
 	})
 }
 
-// MAP-05: what runs is told and waited for, nothing else starts.
+// What runs is told and waited for, nothing else starts.
 func TestMapSliceWhoseDeadlinePassesReturnsWhenWhatRunsHasReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, opts := range map[string][]executor.MapOption{"guided": nil, "one chunk each": {executor.ChunkSize(10)}} {
@@ -189,7 +186,6 @@ func TestMapSliceWhoseDeadlinePassesReturnsWhenWhatRunsHasReturned(t *testing.T)
 	})
 }
 
-// CTX-01, CTX-07.
 func TestMapSliceWithAnEndedCtxRunsNothing(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -201,7 +197,6 @@ func TestMapSliceWithAnEndedCtxRunsNothing(t *testing.T) {
 	})
 }
 
-// MAP-06.
 func TestMapSliceOfNothingIsEmptyAndStartsNoWorker(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		for _, in := range [][]int{nil, {}} {
@@ -216,7 +211,6 @@ func TestMapSliceOfNothingIsEmptyAndStartsNoWorker(t *testing.T) {
 	})
 }
 
-// MAP-14.
 func TestMapSliceOnAnExecutorThatIsShutDownIsErrShutdown(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		ex.Close()
@@ -226,7 +220,7 @@ func TestMapSliceOnAnExecutorThatIsShutDownIsErrShutdown(t *testing.T) {
 	})
 }
 
-// MAP-14: Shutdown ends what runs; the elements that no runner has begun are
+// Shutdown ends what runs; the elements that no runner has begun are
 // not begun, whichever runners have left already.
 func TestShutdownStartsNoMoreElementsOfAMapSlice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -257,13 +251,13 @@ func TestShutdownStartsNoMoreElementsOfAMapSlice(t *testing.T) {
 		if after := calls.started.Load(); after != before {
 			t.Errorf("%d elements had started before Shutdown, %d in the end", before, after)
 		}
-		if r.got != nil || !errors.Is(r.err, executor.ErrShutdown) {
-			t.Errorf("MapSlice = %v, %v; want nil, ErrShutdown", r.got, r.err)
+		if r.got != nil || !errors.Is(r.err, executor.ErrCancelled) {
+			t.Errorf("MapSlice = %v, %v; want nil, ErrCancelled", r.got, r.err)
 		}
 	})
 }
 
-// MAP-15, D7, also when the queue has a limit.
+// The inner map makes its elements in the place of the outer one, also when the queue has a limit.
 func TestMapSliceWithinAMapSliceOfTheSameExecutor(t *testing.T) {
 	for _, limit := range []int{0, 1} {
 		t.Run(fmt.Sprint("queue limit ", limit), func(t *testing.T) {
@@ -293,7 +287,7 @@ func TestMapSliceWithinAMapSliceOfTheSameExecutor(t *testing.T) {
 	}
 }
 
-// D12: guided chunks: elements of very different cost do not leave one worker
+// Guided chunks: elements of very different cost do not leave one worker
 // alone with a long rest, and equal ones are handed out in few chunks.
 func TestMapSliceSharesUnevenWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -319,7 +313,6 @@ func TestMapSliceSharesUnevenWork(t *testing.T) {
 	})
 }
 
-// MAP-16, D28.
 func TestMapSliceLeavesNothingBehind(t *testing.T) {
 	type large struct{ _ [1 << 16]byte }
 	each(t, func(t *testing.T, ex opened) {
@@ -351,7 +344,7 @@ func TestMapSliceLeavesNothingOnItsCtx(t *testing.T) {
 	})
 }
 
-// MAP-01, 03, 04, D6: any MapSlice is the loop that stops at the first error.
+// Any MapSlice is the loop that stops at the first error.
 func TestAnyMapSliceEqualsALoop(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := drawMapPlan(rt)
@@ -406,7 +399,7 @@ func (p mapPlan) runSlice(t *testing.T) (wrong string) {
 	return wrong
 }
 
-// D6: an executor is as before after elements that ended its goroutines.
+// An executor is as before after elements that ended its goroutines.
 func TestMapSliceOfGoexitsLosesNoWorker(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		needsWorkers(t, ex)
@@ -421,3 +414,56 @@ func TestMapSliceOfGoexitsLosesNoWorker(t *testing.T) {
 		}
 	})
 }
+
+// inBetween does something before it takes its second call.
+type inBetween struct {
+	*executor.ThreadPoolExecutor
+	calls int
+	then  func()
+}
+
+func (e *inBetween) Execute(ctx context.Context, c *executor.Call) {
+	if e.calls++; e.calls == 2 {
+		e.then()
+	}
+	e.ThreadPoolExecutor.Execute(ctx, c)
+}
+
+// A map that is made does not wait for a call of its own that has not begun, behind
+// others; nor does that keep anything of the map in the queue.
+func TestAMapDoesNotWaitForWhatHasNotBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := &executor.ThreadPoolExecutor{MaxWorkers: 2}
+		defer pool.Close()
+		gate := newGate()
+		executor.Submit(t.Context(), pool, gate.pass, 0)
+		ex := &inBetween{ThreadPoolExecutor: pool, then: func() {
+			time.Sleep(1500 * time.Millisecond) // until the last element runs
+			executor.Submit(context.Background(), pool, gate.pass, 0)
+		}}
+		began := time.Now()
+		values := mapWithValue(t, ex)
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("a map of two elements of a second took %v on one worker; want 2s", took)
+		}
+		if s := pool.Stats(); s.Running != 2 {
+			t.Errorf("Stats = %+v; want two calls that run", s)
+		}
+		untilGone(t, "the value of the ctx of a map that has returned", func() bool { return values.Value() == nil })
+		gate.open()
+	})
+}
+
+//go:noinline
+func mapWithValue(t *testing.T, ex executor.Executor) weak.Pointer[[64]byte] {
+	value := new([64]byte)
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), valueKey{}, value))
+	defer cancel()
+	nap := func(_ context.Context, i int) (int, error) { time.Sleep(time.Second); return i, nil }
+	if out, err := executor.MapSlice(ctx, ex, nap, numbers(2), executor.ChunkSize(2)); !slices.Equal(out, []int{0, 1}) || err != nil {
+		t.Errorf("MapSlice = %v, %v; want [0 1], nil", out, err)
+	}
+	return weak.Make(value)
+}
+
+type valueKey struct{}

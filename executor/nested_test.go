@@ -152,9 +152,9 @@ var derivations = map[string]func(context.Context) (context.Context, context.Can
 	},
 }
 
-// NEST-01, NEST-02, NEST-05, D7: as many calls as there are workers wait for
-// their children, and these for theirs. If one wait holds its place, nothing
-// goes on: then synctest reports the deadlock.
+// As many calls as there are workers wait for their children, and these for
+// theirs. If one wait holds its place, nothing goes on: then synctest reports
+// the deadlock.
 func TestACallThatWaitsWithItsCtxLendsItsPlace(t *testing.T) {
 	open := map[string]func() opened{
 		"ThreadPoolExecutor of 1": func() opened { return &executor.ThreadPoolExecutor{MaxWorkers: 1} },
@@ -199,8 +199,8 @@ func TestACallThatWaitsWithItsCtxLendsItsPlace(t *testing.T) {
 	}
 }
 
-// D7 across executors: a call of one waits for a call of the other, which waits
-// for a call of the first, to a depth that neither has places for.
+// A call of one executor waits for a call of the other, which waits for a call
+// of the first, to a depth that neither has places for.
 func TestExecutorsThatWaitForEachOtherGoOn(t *testing.T) {
 	open := map[string]func() opened{
 		"ThreadPoolExecutor": func() opened { return &executor.ThreadPoolExecutor{MaxWorkers: 1} },
@@ -237,7 +237,7 @@ func TestExecutorsThatWaitForEachOtherGoOn(t *testing.T) {
 	}
 }
 
-// D7 with D9: Submit waits too, when the queue is full.
+// Submit waits too, when the queue is full.
 func TestACallThatWaitsInSubmitLendsItsPlace(t *testing.T) {
 	for _, workers := range []int{1, 2} {
 		for _, limit := range []int{1, 2, 3} {
@@ -273,7 +273,6 @@ func TestACallThatWaitsInSubmitLendsItsPlace(t *testing.T) {
 	}
 }
 
-// NEST-03.
 func TestRecursionBySubmits(t *testing.T) {
 	fib := func(n int) int {
 		a, b := 0, 1
@@ -315,8 +314,8 @@ func TestRecursionBySubmits(t *testing.T) {
 	}
 }
 
-// NEST-04: as Result's documentation says, the executor cannot see such a wait.
-// It ends with its ctx, and the child gets its turn.
+// As Result's documentation says, the executor cannot see such a wait. It ends
+// with its ctx, and the child gets its turn.
 func TestAWaitWithAnotherCtxHoldsItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -339,8 +338,8 @@ func TestAWaitWithAnotherCtxHoldsItsPlace(t *testing.T) {
 	})
 }
 
-// NEST-06: two calls that wait for each other wait until their ctx ends, and
-// hold nobody up meanwhile.
+// Two calls that wait for each other wait until their ctx ends, and hold nobody
+// up meanwhile.
 func TestCallsThatWaitForEachOtherEndWithTheirCtx(t *testing.T) {
 	eachBubble(t, func(t *testing.T, ex opened) {
 		if ex.Workers() == 1 {

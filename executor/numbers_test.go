@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 // extremes are numbers that a user may give, meaning no limit, or by mistake.
@@ -132,6 +133,7 @@ func TestEachNumberWorksAtItsExtremesOrIsAnError(t *testing.T) {
 // Each number at each extreme, the others as they are by themselves: processes are
 // too slow for more.
 func TestEachNumberOfAProcessPoolWorksAtItsExtremesOrIsAnError(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	t.Parallel()
 	var all []numerals
 	for _, x := range []int{math.MinInt, -1, math.MaxInt/2 + 1, math.MaxInt} {
@@ -174,6 +176,7 @@ func TestMapMakesItemsSideBySideWithoutALimit(t *testing.T) {
 
 // A limit that is none starts as many processes as there is work for.
 func TestAProcessPoolWithoutALimitStartsFewWorkersForFewCalls(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	t.Parallel()
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: math.MaxInt}
 	defer ex.Close()

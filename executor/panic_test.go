@@ -48,7 +48,6 @@ func waysToCall[In any](fn executor.Func[In, int], in In) map[string]func(contex
 	}
 }
 
-// PAN-01, D6.
 func TestAPanicIsTheErrorOfTheCall(t *testing.T) {
 	cause := &fs.PathError{Op: "read", Path: "/x", Err: io.ErrUnexpectedEOF}
 	eachBubble(t, func(t *testing.T, ex opened) {
@@ -81,7 +80,7 @@ func TestAPanicIsTheErrorOfTheCall(t *testing.T) {
 	})
 }
 
-// PAN-02: values that are not errors have nothing to unwrap.
+// A value that is no error has nothing to unwrap.
 func TestAPanicMayHaveAnyValue(t *testing.T) {
 	type point struct{ x, y int }
 	var none []int
@@ -122,7 +121,7 @@ func TestAPanicMayHaveAnyValue(t *testing.T) {
 	})
 }
 
-// PAN-03. t.FailNow and its like end the goroutine: a naive executor hangs.
+// t.FailNow and its like end the goroutine: a naive executor hangs.
 func TestGoexitIsTheErrorOfTheCall(t *testing.T) {
 	failNow := func(context.Context, int) (int, error) {
 		new(testing.T).FailNow()
@@ -143,7 +142,6 @@ func TestGoexitIsTheErrorOfTheCall(t *testing.T) {
 	})
 }
 
-// PAN-04.
 func TestPanicsAndGoexitsCostNoWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 4}
@@ -170,7 +168,7 @@ func TestPanicsAndGoexitsCostNoWorkers(t *testing.T) {
 	})
 }
 
-// PAN-05: what happens in the deferred functions of a call.
+// The deferred functions of a call may panic and recover as well.
 func TestNestedPanicsAreOneError(t *testing.T) {
 	tests := []struct {
 		name string
@@ -221,7 +219,6 @@ func TestNestedPanicsAreOneError(t *testing.T) {
 	})
 }
 
-// PAN-06.
 func TestARecoveredPanicIsNoError(t *testing.T) {
 	careful := func(_ context.Context, n int) (result int, err error) {
 		defer func() {
@@ -243,8 +240,8 @@ func TestARecoveredPanicIsNoError(t *testing.T) {
 	})
 }
 
-// PAN-07. A goroutine that ends while it is locked takes its thread along; one
-// that goes on keeps it. Either way there are not as many threads as calls.
+// A goroutine that ends while it is locked takes its thread along; one that
+// goes on keeps it. Either way there are not as many threads as calls.
 func TestACallThatLocksItsThreadDisturbsNoOther(t *testing.T) {
 	lock := func(_ context.Context, n int) (int, error) {
 		runtime.LockOSThread()
@@ -272,7 +269,7 @@ func TestACallThatLocksItsThreadDisturbsNoOther(t *testing.T) {
 	})
 }
 
-// PAN-08: each way in which a call can end, with each in which its callback can.
+// Each way in which a call can end meets each in which its callback can.
 func TestHoweverCallsAndCallbacksEndTheExecutorIsWhole(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // the panics of callbacks

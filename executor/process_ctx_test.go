@@ -106,8 +106,7 @@ func startWatch(t *testing.T, ctx context.Context, ex executor.Executor, o watch
 // never is a KillGrace that no test outlasts.
 const never = time.Hour
 
-// CTX-03, CTX-07, CTX-08: the end of ctx reaches the worker's call, with the
-// cause as a text.
+// The end of ctx reaches the worker's call, with the cause as a text.
 func TestWorkerSeesTheEndOfCtxAndItsCause(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: never})
 	pid := pidOf(t, ex)
@@ -129,7 +128,7 @@ func TestWorkerSeesTheEndOfCtxAndItsCause(t *testing.T) {
 	}
 }
 
-// CTX-07: a cause that is registered is matched in the worker.
+// A cause that is registered is matched in the worker.
 func TestWorkerMatchesTheCause(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: never})
 	for name, end := range map[string]func(f *executor.Future[ctxSeen], cancel context.CancelCauseFunc){
@@ -147,8 +146,8 @@ func TestWorkerMatchesTheCause(t *testing.T) {
 	}
 }
 
-// D4, CTX-08: Cancel asks; the future is done when the function has returned,
-// with what it returned.
+// Cancel asks; the future is done when the function has returned, with what it
+// returned.
 func TestCancelEndsTheCtxOfTheWorkersCall(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2, KillGrace: never})
 	gate := inDir(t, "gate")
@@ -174,30 +173,23 @@ func TestCancelEndsTheCtxOfTheWorkersCall(t *testing.T) {
 	endOf(t, other)
 }
 
-// CTX-08: in whatever way a function waits for it.
+// A function sees the end of its ctx in whatever way it waits for it.
 func TestWorkerSeesTheEndOfCtxInEveryWay(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: never})
-	for _, withDeadline := range []bool{false, true} {
-		ctx, cancel := context.WithCancel(t.Context())
-		if withDeadline {
-			ctx, cancel = context.WithTimeout(t.Context(), 500*time.Millisecond)
-		}
-		defer cancel()
-		started := inDir(t, "started")
-		f := executor.Submit(ctx, ex, ctxAll, started)
-		waitUntil(t, "the call has started, or was too late", func() bool { return fileExists(started) || isDone(f) })
-		if !withDeadline {
-			cancel()
-		}
-		n, err := endOf(t, f)
-		if late := withDeadline && errors.Is(err, executor.ErrCancelled); !late && (n != 3 || err != nil) {
-			t.Errorf("Result = %d, %v with a deadline: %t; want 3, nil when ctx has ended", n, err, withDeadline)
+	started := inDir(t, "started")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancelled := executor.Submit(ctx, ex, ctxAll, started)
+	waitUntil(t, "the call has started", func() bool { return fileExists(started) })
+	cancel()
+	late := pastDeadline(t, func(ctx context.Context) *executor.Future[int] { return executor.Submit(ctx, ex, ctxAll, started) })
+	for how, f := range map[string]*executor.Future[int]{"cancelled": cancelled, "too late": late} {
+		if n, err := endOf(t, f); n != 3 || err != nil {
+			t.Errorf("Result = %d, %v of a call that was %s; want 3, nil when ctx has ended", n, err, how)
 		}
 	}
 }
 
-// CTX-04, D4, D11: the wait ends, the call goes on; its result is the one that
-// it returns.
+// The wait ends and the call goes on; its result is the one that it returns.
 func TestCallThatDoesNotLookAtItsCtxKeepsItsResult(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: never})
 	dir := t.TempDir()
@@ -220,23 +212,26 @@ func TestCallThatDoesNotLookAtItsCtxKeepsItsResult(t *testing.T) {
 	}
 }
 
-// CTX-05, CTX-03: a deadline that passes in the queue cancels; one that passes
-// while the call runs ends its ctx, and what it returns matches the deadline.
+// A deadline that passes in the queue cancels the call; one that passes while
+// the call runs ends its ctx, and what the call returns matches the deadline.
 func TestDeadlineOfAWorkersCall(t *testing.T) {
-	t.Parallel() // it waits most of its time
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: never})
-	pidOf(t, ex) // a worker is there
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-	defer cancel()
-	runs := startWatch(t, ctx, ex, watchOrder{Pass: true})
+	dir := t.TempDir()
+	first := do(ex, deed{Verb: "hold", Log: dir + "/log", ID: 1, Path: dir + "/gate"})
+	awaitStart(t, dir+"/log", 1)
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	queued := executor.Submit(short, ex, ctxWatch, watchOrder{})
-
 	_, err := endOf(t, queued)
 	if !errors.Is(err, executor.ErrCancelled) || !errors.Is(err, context.DeadlineExceeded) || queued.State() != executor.Cancelled {
 		t.Errorf("a queued call whose deadline has passed: %v, %v; want cancelled, with an error that matches ErrCancelled and DeadlineExceeded", queued, err)
 	}
+	touch(t, dir+"/gate")
+	mustTell(t, first)
+
+	runs := pastDeadline(t, func(ctx context.Context) *executor.Future[ctxSeen] {
+		return executor.Submit(ctx, ex, ctxWatch, watchOrder{Pass: true})
+	})
 	_, err = endOf(t, runs)
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, executor.ErrPending) || errors.Is(err, executor.ErrCancelled) || runs.State() != executor.Finished {
 		t.Errorf("a running call that returns the error of its ctx: %v, %v; want finished, with DeadlineExceeded and not ErrCancelled", runs, err)
@@ -246,7 +241,7 @@ func TestDeadlineOfAWorkersCall(t *testing.T) {
 	}
 }
 
-// CTX-10: a deadline crosses as the time that is left when the call is sent.
+// A deadline crosses as the time that is left when the call is sent.
 func TestDeadlineCrossesAsRemainingTime(t *testing.T) {
 	const timeout = time.Hour
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: never})
@@ -270,7 +265,7 @@ func TestDeadlineCrossesAsRemainingTime(t *testing.T) {
 	}
 }
 
-// CTX-06: the values of ctx stay behind.
+// The values of ctx stay behind.
 func TestValuesOfCtxDoNotCross(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	ctx := context.WithValue(t.Context(), ctxMark{}, 1)
@@ -279,8 +274,8 @@ func TestValuesOfCtxDoNotCross(t *testing.T) {
 	}
 }
 
-// CTX-08, D8: Shutdown whose ctx ends ends the ctx of the worker's call, with
-// ErrShutdown as the cause.
+// Shutdown whose ctx ends ends the ctx of the worker's call, with ErrShutdown
+// as the cause.
 func TestShutdownEndsTheCtxOfTheWorkersCall(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2, KillGrace: never})
 	running := []*executor.Future[ctxSeen]{startWatch(t, t.Context(), ex, watchOrder{}), startWatch(t, t.Context(), ex, watchOrder{})}
@@ -338,7 +333,7 @@ func TestWorkerSeesTheEndOfCtxInMaps(t *testing.T) {
 	}
 }
 
-// CTX-09, E11: what a long ctx had to do with a call ends with the call.
+// What a call has left on a ctx that lives long goes when the call ends.
 func TestManyWorkersCallsOnOneCtxLeaveNothing(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
 	contexts := []*countingCtx{newCountingCtx(), newCountingCtx()}

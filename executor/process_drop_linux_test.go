@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 // twoWorkers makes a pool, of which a call has started in each of two workers.
 func twoWorkers(t *testing.T, file string) (fs [2]*executor.Future[told], pids []int) {
 	t.Helper()
+	executortest.NeedsProcesses(t)
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2, Stderr: io.Discard}
 	log := inDir(t, "log")
 	for i := range fs {
@@ -98,26 +100,27 @@ func TestOneProcessMoreThanMaxWorkersAtMost(t *testing.T) {
 	for range 3 * workers {
 		behind = append(behind, do(ex, deed{Verb: "tell"}))
 	}
+	most := 0
+	count := func() {
+		n := 0
+		for _, pid := range offspring(t) {
+			if wasStartedWith(pid, marker) {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	count()
 	for _, f := range hanging {
 		f.Cancel()
 	}
-	most := 0
 	for i, f := range slices.Concat(behind, hanging) {
-		waitUntil(t, fmt.Sprintf("call %d is done", i), func() bool {
-			n := 0
-			for _, pid := range offspring(t) {
-				if wasStartedWith(pid, marker) {
-					n++
-				}
-			}
-			most = max(most, n)
-			return f.State() == executor.Finished
-		})
+		waitUntil(t, fmt.Sprintf("call %d is done", i), func() bool { count(); return f.State() == executor.Finished })
 	}
 	for _, f := range behind {
 		mustTell(t, f)
 	}
-	if most != workers+1 {
+	if most < workers || most > workers+1 { // one more is seldom missed: a worker that is stopped lives for two seconds
 		t.Errorf("%d processes at once; want %d", most, workers+1)
 	}
 }

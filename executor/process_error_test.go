@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 func init() {
@@ -102,8 +103,8 @@ var remoteErrors = map[string]func(context.Context) error{
 // errFail fails with one of remoteErrors.
 func errFail(ctx context.Context, name string) (int, error) { return 1, remoteErrors[name](ctx) }
 
-// WIRE-16, D13: the table of what is left of an error that has crossed. What an
-// error in this process matches, it matches there, if it is a sentinel that is
+// The table says what is left of an error that has crossed. What an error in
+// this process matches, it matches there, if it is a sentinel that is
 // registered, or one of context, io, fs and this package.
 func TestErrorsKeepTheirIdentityAcrossProcesses(t *testing.T) {
 	sentinels := map[string]error{
@@ -171,7 +172,7 @@ func textSafely(err error) (text string, ok bool) {
 	return text, true
 }
 
-// D13: in a chunk and in MapSlice an error is the same as alone.
+// In a chunk and in MapSlice an error is the same as alone.
 func TestErrorsKeepTheirIdentityInChunks(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
 	names := []string{"path", "wrapped", "EOF", "custom", "deadline"}
@@ -189,7 +190,7 @@ func TestErrorsKeepTheirIdentityInChunks(t *testing.T) {
 	}
 }
 
-// FUT-14 (cpy test_broken_process_pool_traceback)
+// CPython asks for the same in test_broken_process_pool_traceback.
 func TestRemoteErrorIsTheSameEachTime(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	f := executor.Submit(t.Context(), ex, errFail, "wrapped")
@@ -240,8 +241,8 @@ func errPanic(_ context.Context, how string) (string, error) {
 	return "returned", nil
 }
 
-// PAN-01, PAN-02, PAN-03, PAN-05 to PAN-07, D6: what comes of a call that does not
-// return is the same on a process as in this one.
+// What comes of a call that does not return is the same on a process as in this
+// one.
 func TestPanicsAreTheSameOnProcesses(t *testing.T) {
 	processes := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	threads := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -283,8 +284,8 @@ func TestPanicsAreTheSameOnProcesses(t *testing.T) {
 	}
 }
 
-// D6: strings and ints, which most panics have, keep their types. Of an error
-// the type's name is left.
+// Strings and ints, which most panics have, keep their types. Of an error the
+// type's name is left.
 func TestValueOfARemotePanic(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	value := func(how string) any {
@@ -308,7 +309,7 @@ func TestValueOfARemotePanic(t *testing.T) {
 	}
 }
 
-// D6: the documentation of PanicError says what panic(nil) is.
+// The documentation of PanicError says what panic(nil) is.
 func TestRemotePanicWithNilIsAPanicNilError(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	_, err := endOf(t, executor.Submit(t.Context(), ex, errPanic, "nil"))
@@ -317,7 +318,8 @@ func TestRemotePanicWithNilIsAPanicNilError(t *testing.T) {
 	}
 }
 
-// PAN-04 (conc "panics do not exhaust goroutines")
+// Package conc tests the same of its pools, under the name "panics do not
+// exhaust goroutines".
 func TestPanicsExhaustNoWorker(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
 	hows := []string{"string", "goexit", "nested", "locked, goexit"}
@@ -386,8 +388,9 @@ func errSecret(ctx context.Context, s secretive) (int, error) {
 //lint:ignore SA5007 that is what it is for
 func endlessly(n int) int { return endlessly(n+1) + 1 }
 
-// SEC-09: neither errors nor logs have the value of an argument.
+// Neither errors nor logs have the value of an argument.
 func TestErrorsAndLogsHaveNoArguments(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	var printed, logged lockedBuffer
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
@@ -397,8 +400,6 @@ func TestErrorsAndLogsHaveNoArguments(t *testing.T) {
 	defer ex.Close()
 	ring := &secretive{Token: secret}
 	ring.Next = ring
-	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
 	futures := map[string]*executor.Future[int]{}
 	for _, how := range []string{"exit", "panic", "fail", "overflow"} {
 		futures[how] = executor.Submit(t.Context(), ex, errSecret, secretive{How: how, Token: secret})
@@ -409,7 +410,9 @@ func TestErrorsAndLogsHaveNoArguments(t *testing.T) {
 			t.Errorf("the error of %s = %+v; want one without the argument", name, err)
 		}
 	}
-	hang := executor.Submit(short, ex, errSecret, secretive{How: "hang", Token: secret})
+	hang := pastDeadline(t, func(ctx context.Context) *executor.Future[int] {
+		return executor.Submit(ctx, ex, errSecret, secretive{How: "hang", Token: secret})
+	})
 	if _, err := endOf(t, hang); err == nil || strings.Contains(fmt.Sprintf("%v %+v", err, err), secret) {
 		t.Errorf("the error of a call that was ended = %+v; want one without the argument", err)
 	}

@@ -9,17 +9,24 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
+	"github.com/gofutures/futures/internal/testhelp"
 )
 
-// longEnough is how long a test of processes waits for what must come. It is
-// no promise: a machine under load may take its time.
-const longEnough = time.Minute
+// What the tests of other packages need too, by short names.
+const longEnough = testhelp.LongEnough
+
+var (
+	waitUntil = testhelp.WaitUntil
+	holdUntil = testhelp.HoldUntil
+	touch     = testhelp.Touch
+	inDir     = testhelp.InDir
+)
 
 // deed is what a worker process is told to do.
 type deed struct {
@@ -49,10 +56,7 @@ var verbs = map[string]func(ctx context.Context, d deed, a *told) error{
 
 func init() {
 	executor.Register(doDeed)
-	if _, isWorker := os.LookupEnv("FUTURES_WORKER"); !isWorker {
-		// Else the race detector lets each worker sleep for a second before it ends.
-		_ = os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-	}
+	testhelp.EndWorkersAtOnce()
 }
 
 func doDeed(ctx context.Context, d deed) (told, error) {
@@ -70,31 +74,15 @@ func doDeed(ctx context.Context, d deed) (told, error) {
 	return a, err
 }
 
-// holdUntil returns when there is a file of that name.
-func holdUntil(path string) {
-	for {
-		if _, err := os.Stat(path); err == nil {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 // keepBusy keeps a core busy for so long, for ever if d is negative.
 func keepBusy(d time.Duration) {
 	for begin := time.Now(); d < 0 || time.Since(begin) < d; {
 	}
 }
 
-// logStart adds a line to a file, in one write, so that those of several
-// processes do not mix.
-func logStart(name string, id int) error {
-	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(fmt.Sprintf("%d %d\n", id, os.Getpid()))
-	return errors.Join(err, f.Close())
+// logStart adds a start, and the process in which it is, to a log.
+func logStart(log string, id int) error {
+	return testhelp.AppendLine(log, fmt.Sprintf("%d %d", id, os.Getpid()))
 }
 
 // startsIn returns, for each ID in a log, the processes in which it started.
@@ -128,34 +116,12 @@ func awaitStart(t *testing.T, log string, id int) (pid int) {
 	return pid
 }
 
-// waitUntil waits until it is so.
-func waitUntil(t *testing.T, what string, isSo func() bool) {
-	t.Helper()
-	for begin := time.Now(); !isSo(); time.Sleep(2 * time.Millisecond) {
-		if time.Since(begin) > longEnough {
-			t.Fatalf("waited %v until %s", longEnough, what)
-		}
-	}
-}
-
-// touch lets the calls go on that hold until there is that file.
-func touch(t *testing.T, path string) {
-	t.Helper()
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// inDir returns a name in a directory that is removed after the test.
-func inDir(t *testing.T, name string) string {
-	t.Helper()
-	return filepath.Join(t.TempDir(), name)
-}
-
-// newProcesses closes ex after the test, and keeps what its workers print on
-// stderr out of the test's, unless it goes somewhere.
+// newProcesses skips the test where there are no worker processes. It closes ex
+// after the test, and keeps what its workers print on stderr out of the test's,
+// unless it goes somewhere.
 func newProcesses(t *testing.T, ex *executor.ProcessPoolExecutor) *executor.ProcessPoolExecutor {
 	t.Helper()
+	executortest.NeedsProcesses(t)
 	if ex.Stderr == nil {
 		ex.Stderr = io.Discard
 	}
@@ -200,6 +166,24 @@ func resultOf[T any](t *testing.T, f *executor.Future[T]) (T, error) {
 		t.Fatalf("%v after %v", f, longEnough)
 	}
 	return f.Result(context.Background())
+}
+
+// pastDeadline submits a call whose deadline passes while it runs. It tries longer and
+// longer ones, for a machine under load may not start the call before: then it is
+// cancelled.
+func pastDeadline[T any](t *testing.T, submit func(context.Context) *executor.Future[T]) *executor.Future[T] {
+	t.Helper()
+	for timeout := 100 * time.Millisecond; timeout < longEnough; timeout *= 2 {
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		f := submit(ctx)
+		_, err := resultOf(t, f)
+		cancel()
+		if !errors.Is(err, executor.ErrCancelled) {
+			return f
+		}
+	}
+	t.Fatalf("the call does not start within %v", longEnough/2)
+	return nil
 }
 
 // mustTell waits for a future, and wants no error.
@@ -260,6 +244,7 @@ type hosted struct {
 // or after a while. change may change the command before.
 func startHost(t *testing.T, name, arg string, change ...func(*exec.Cmd)) *hosted {
 	t.Helper()
+	executortest.NeedsProcesses(t)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

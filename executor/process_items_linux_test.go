@@ -154,7 +154,7 @@ func TestRetriesCountForEachItemOfAChunk(t *testing.T) {
 }
 
 // A chunk that was sent to one worker is shared out when another is idle, however
-// long its items take.
+// long its items take: here the first does not end before.
 func TestSlowItemsOfAChunkAreSharedOut(t *testing.T) {
 	log := inDir(t, "log")
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
@@ -163,7 +163,7 @@ func TestSlowItemsOfAChunkAreSharedOut(t *testing.T) {
 	}
 	var in []deed
 	for i := range 12 {
-		in = append(in, deed{Verb: "busy", Log: log, ID: i, N: int(20 * time.Millisecond)})
+		in = append(in, deed{Verb: "meet", Log: log, ID: i})
 	}
 	for _, err := range executor.Map(t.Context(), ex, doDeed, slices.Values(in), executor.ChunkSize(12)) {
 		if err != nil {
@@ -180,11 +180,33 @@ func TestSlowItemsOfAChunkAreSharedOut(t *testing.T) {
 	if len(byProcess) != 2 {
 		t.Errorf("12 slow items of one chunk ran in %v (items by process); want both workers at it", byProcess)
 	}
-
 	sleepers := slices.Repeat([]int{slowly}, 12)
 	if _, err := executor.MapSlice(t.Context(), ex, itemInPlace, append(make([]int, 100), sleepers...), executor.ChunkSize(112)); err != nil {
 		t.Error(err)
 	}
+}
+
+func init() {
+	verbs["meet"] = func(_ context.Context, d deed, _ *told) error { return awaitAnother(d.Log) }
+}
+
+// awaitAnother returns when two processes have started to do what a log is of.
+func awaitAnother(log string) error {
+	for begin := time.Now(); time.Since(begin) < longEnough; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			return err
+		}
+		byProcess := make(map[string]bool)
+		for line := range strings.Lines(string(text)) {
+			_, process, _ := strings.Cut(line, " ")
+			byProcess[process] = true
+		}
+		if len(byProcess) > 1 {
+			return nil
+		}
+	}
+	return errors.New("no other process has started an item meanwhile")
 }
 
 // Of a MapSlice, the error is that of the lowest element, also if its chunk was shared
@@ -334,5 +356,42 @@ func TestWaywardCodeAroundAnItemIsItsOutcomeAlone(t *testing.T) {
 	}
 	if s := ex.Stats(); s.Restarts != 0 || s.Running != 0 {
 		t.Errorf("Stats = %+v; want that no worker died, and nothing runs", s)
+	}
+}
+
+// A chunk that has begun has been admitted: what is taken back of it, for others to have
+// their turn, takes no room in the queue.
+func TestAChunkThatHasMadeWayTakesNoRoomInTheQueue(t *testing.T) {
+	t.Parallel()
+	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, QueueLimit: 1})
+	dir := t.TempDir()
+	items := []deed{{Verb: "busy", N: int(20 * time.Millisecond), Log: dir + "/log", ID: 1}} // to be at it for a while
+	for i := range 5 {
+		items = append(items, deed{Verb: "tell", N: i})
+	}
+	mapped := make(chan error, 1)
+	go func() {
+		_, err := executor.MapSlice(context.Background(), ex, doDeed, items, executor.ChunkSize(len(items)))
+		mapped <- err
+	}()
+	awaitStart(t, dir+"/log", 1)
+	holds := do(ex, deed{Verb: "hold", Log: dir + "/log", ID: 2, Path: dir + "/gate"})
+	awaitStart(t, dir+"/log", 2) // and what is left of the chunk waits
+
+	returned := make(chan *executor.Future[told], 1)
+	go func() { returned <- do(ex, deed{Verb: "tell", N: 42}) }()
+	select {
+	case f := <-returned:
+		touch(t, dir+"/gate")
+		if got := mustTell(t, f).N; got != 42 {
+			t.Errorf("the call behind it returned %d; want 42", got)
+		}
+	case <-time.After(longEnough):
+		touch(t, dir+"/gate")
+		t.Error("QueueLimit 1: Submit waits for room, though only items of a chunk that has begun wait")
+	}
+	mustTell(t, holds)
+	if err := <-mapped; err != nil {
+		t.Errorf("MapSlice: %v", err)
 	}
 }

@@ -187,7 +187,7 @@ func TestWorkersStartOnDemandAndAreReused(t *testing.T) {
 	}
 }
 
-// LIFE-01: MaxTasksPerChild calls run in a worker, the next in another one.
+// MaxTasksPerChild calls run in a worker, the next in another one.
 func TestMaxTasksPerChild(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, MaxTasksPerChild: 3})
 	var pids []int
@@ -214,7 +214,7 @@ func runs(list []int) (n []int) {
 	return n
 }
 
-// LIFE-01: items count, also those of chunks, which are not split.
+// Items count, also those of chunks, which are not split.
 func TestMaxTasksPerChildCountsItems(t *testing.T) {
 	for _, tt := range []struct {
 		chunk int
@@ -245,7 +245,7 @@ func TestMaxTasksPerChildCountsItems(t *testing.T) {
 	}
 }
 
-// LIFE-02: workers that are replaced all the time lose no call.
+// Workers that are replaced all the time lose no call.
 func TestMaxTasksPerChildLosesNothing(t *testing.T) {
 	for _, tt := range []struct{ workers, limit, calls int }{{1, 2, 6}, {2, 2, 8}, {3, 1, 20}} {
 		ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: tt.workers, MaxTasksPerChild: tt.limit})
@@ -269,7 +269,7 @@ func TestMaxTasksPerChildLosesNothing(t *testing.T) {
 	}
 }
 
-// LIFE-03: Close while workers are replaced waits for all calls.
+// Close while workers are replaced waits for all calls.
 func TestMaxTasksPerChildAndCloseAtOnce(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 3, MaxTasksPerChild: 1})
 	var fs []*executor.Future[told]
@@ -289,7 +289,8 @@ func TestMaxTasksPerChildAndCloseAtOnce(t *testing.T) {
 	}
 }
 
-// LIFE-04: a failing call, a limit of one, and Shutdown at once: everything ends.
+// Everything ends, though a call fails, the limit is one, and Shutdown comes at
+// once.
 func TestMaxTasksPerChildAndShutdownAtOnce(t *testing.T) {
 	for range 5 {
 		ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, MaxTasksPerChild: 1, KillGrace: 50 * time.Millisecond})
@@ -301,7 +302,7 @@ func TestMaxTasksPerChildAndShutdownAtOnce(t *testing.T) {
 	}
 }
 
-// LIFE-05, D29: what makes no sense is an error.
+// A limit that makes no sense is an error.
 func TestSillyLimitsAreErrors(t *testing.T) {
 	for name, ex := range map[string]*executor.ProcessPoolExecutor{
 		"MaxWorkers":       {MaxWorkers: -1},
@@ -321,7 +322,7 @@ func TestSillyLimitsAreErrors(t *testing.T) {
 	}
 }
 
-// INIT-01: each worker is initialized once, replacements too.
+// Each worker is initialized once, also one that replaces another.
 func TestInitializerRunsInEachWorker(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2, Initializer: initState, MaxTasksPerChild: 4})
 	var fs []*executor.Future[told]
@@ -355,8 +356,8 @@ func TestInitializerRunsInEachWorker(t *testing.T) {
 	}
 }
 
-// INIT-02, D22, PROC-10: an Initializer that does not work, whatever it does,
-// is tried five times. Then all calls fail with its error, later ones at once.
+// An Initializer that does not work, whatever it does, is tried five times.
+// Then all calls fail with its error, later ones at once.
 func TestInitializerThatNeverWorksBreaksThePool(t *testing.T) {
 	t.Parallel() // it waits most of its time
 	for _, tt := range []struct {
@@ -399,7 +400,7 @@ func TestInitializerThatNeverWorksBreaksThePool(t *testing.T) {
 	}
 }
 
-// D22: an Initializer that fails now and then breaks nothing.
+// An Initializer that fails now and then breaks nothing.
 func TestInitializerThatWorksLater(t *testing.T) {
 	log := inDir(t, "log")
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, Initializer: initFailsAtFirst, Env: withLog(log)})
@@ -411,7 +412,7 @@ func TestInitializerThatWorksLater(t *testing.T) {
 	}
 }
 
-// INIT-02, D8: an Initializer that hangs holds up neither Cancel nor Shutdown.
+// An Initializer that hangs holds up neither Cancel nor Shutdown.
 func TestInitializerThatHangsCanBeLeft(t *testing.T) {
 	log := inDir(t, "log")
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, Initializer: initHangs, Env: withLog(log), KillGrace: 50 * time.Millisecond})
@@ -430,7 +431,7 @@ func TestInitializerThatHangsCanBeLeft(t *testing.T) {
 	waitUntil(t, "no worker is left", func() bool { return ex.Stats().Workers == 0 })
 }
 
-// INIT-03: an Initializer that cannot be one is an error, not a worker.
+// An Initializer that cannot be one is an error, not a worker.
 func TestInitializerMustBeRegistered(t *testing.T) {
 	for name, init := range map[string]func(context.Context) error{
 		"closure":        func(context.Context) error { return nil },
@@ -464,7 +465,7 @@ func TestMemoryLimitIsToldToTheRuntime(t *testing.T) {
 	}
 }
 
-// PROC-24, D16: a worker's stdin is empty.
+// A worker's stdin is empty.
 func TestStdinOfAWorkerIsEmpty(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	for range 2 {
@@ -474,8 +475,8 @@ func TestStdinOfAWorkerIsEmpty(t *testing.T) {
 	}
 }
 
-// PROC-23: what a call changes in its process, later calls there see; others do
-// not.
+// What a call changes in its process is seen by later calls there, and by no
+// others.
 func TestWorkingDirectoryIsTheProcess(t *testing.T) {
 	own, err := os.Getwd()
 	if err != nil {
@@ -519,9 +520,8 @@ func (s *sheet) lines(t *testing.T) []string {
 	return strings.Split(strings.TrimSuffix(string(bytes.Join(s.writes, nil)), "\n"), "\n")
 }
 
-// PROC-25, D16: what workers print arrives in whole lines, in order, and all of
-// it before Close returns, also from many at once and when both streams go to
-// one writer.
+// What workers print arrives in whole lines, in order, and all of it before
+// Close returns, also from many at once and when both streams go to one writer.
 func TestPrintsArriveInWholeLines(t *testing.T) {
 	both := new(sheet)
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 4, Stdout: both, Stderr: both})
@@ -628,8 +628,8 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// D16: a writer that fails or panics gets no more, one that is stuck gets it
-// late, and no call notices.
+// A writer that fails or panics gets no more, one that is stuck gets it late,
+// and no call notices.
 func TestBadWriterDisturbsNoCall(t *testing.T) {
 	t.Parallel() // it waits most of its time
 	release := make(chan struct{})
@@ -679,7 +679,7 @@ func TestSlowWriterGetsAll(t *testing.T) {
 	}
 }
 
-// PROC-25, D16: megabytes of garbage on stdout and stderr change nothing.
+// Megabytes of garbage on stdout and stderr change nothing.
 func TestGarbageOnStdoutChangesNothing(t *testing.T) {
 	got := 0
 	count := writerFunc(func(p []byte) (int, error) { got += len(p); return len(p), nil })
@@ -704,7 +704,7 @@ func TestGarbageOnStdoutChangesNothing(t *testing.T) {
 	}
 }
 
-// D16: a call that closes its stdout and stderr harms nobody.
+// A call that closes its stdout and stderr harms nobody.
 func TestClosedOutputHarmsNobody(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	pid := mustTell(t, do(ex, deed{Verb: "close output"})).PID
@@ -715,8 +715,8 @@ func TestClosedOutputHarmsNobody(t *testing.T) {
 	}
 }
 
-// D23: a call may open a pool of its own, whose calls may, and so on, but not
-// for ever.
+// A call may open a pool of its own, whose calls may, and so on, but not for
+// ever.
 func TestPoolsWithinPools(t *testing.T) {
 	dir := t.TempDir()
 	log, open := filepath.Join(dir, "log"), filepath.Join(dir, "open")

@@ -42,6 +42,9 @@ func mapMake(ctx context.Context, m mapItem) (int, error) {
 	case "fail after hold":
 		holdUntil(m.Gate)
 		return m.N, fmt.Errorf("item %d: %w", m.N, errRemote)
+	case "panic after hold":
+		holdUntil(m.Gate)
+		panic(fmt.Sprint("item ", m.N))
 	case "panic":
 		panic(fmt.Sprint("item ", m.N))
 	case "goexit":
@@ -116,8 +119,8 @@ func sawAll(seq func(func(int, error) bool)) (all []string) {
 	return all
 }
 
-// MAP-04, D12: each item of a chunk has its own outcome; a panic and a Goexit
-// cost neither the others nor the worker.
+// Each item of a chunk has its own outcome; a panic and a Goexit cost neither
+// the others nor the worker.
 func TestItemsOfAChunkHaveOutcomesOfTheirOwnOnProcesses(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
 	items := itemsOf("", "fail", "", "panic", "goexit", "", "", "fail", "panic", "panic", "goexit", "")
@@ -171,8 +174,8 @@ func TestWorkerThatDiesInAChunkCostsOneItem(t *testing.T) {
 	}
 }
 
-// D12: an item that cannot be encoded is one that fails; the loop has an
-// outcome for each item, the one before and the one after among them.
+// An item that cannot be encoded is one that fails; the loop has an outcome for
+// each item, the one before and the one after among them.
 func TestItemThatCannotBeEncodedHasItsPlaceInAMap(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
 	items := []*ring{{N: 0}, {N: 1}, {N: 2}, newRing(3), {N: 4}, {N: 5}, {N: 6}, {N: 7}}
@@ -200,7 +203,7 @@ func TestItemThatCannotBeEncodedHasItsPlaceInAMap(t *testing.T) {
 	}
 }
 
-// D1, D2: MapSlice fails with the death, and runs nothing again.
+// MapSlice fails with the death, and runs nothing again.
 func TestWorkerThatDiesInAMapSliceFailsItAndNothingRunsAgain(t *testing.T) {
 	for name, opts := range map[string][]executor.MapOption{"guided": nil, "one by one": {executor.ChunkSize(1)}, "chunks of 3": {executor.ChunkSize(3)}} {
 		t.Run(name, func(t *testing.T) {
@@ -229,8 +232,8 @@ func TestWorkerThatDiesInAMapSliceFailsItAndNothingRunsAgain(t *testing.T) {
 	}
 }
 
-// MAP-03: of several errors, that of the lowest index, also if it is a death, or
-// comes before one.
+// Of several errors, MapSlice returns that of the lowest index, also if it is a
+// death, or comes before one.
 func TestMapSliceOnProcessesFailsWithTheErrorOfLowestIndex(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
 	for _, c := range []struct {
@@ -256,11 +259,11 @@ func TestMapSliceOnProcessesFailsWithTheErrorOfLowestIndex(t *testing.T) {
 	gate := inDir(t, "gate")
 	before := []mapItem{{N: 0, Does: "hold", Gate: gate}, {N: 1, Does: "exit"}}
 	over := make(chan error, 1)
+	restarts := ex.Stats().Restarts
 	go func() {
 		_, err := executor.MapSlice(t.Context(), ex, mapMake, before, executor.ChunkSize(1))
 		over <- err
 	}()
-	restarts := ex.Stats().Restarts
 	waitUntil(t, "the worker of item 1 has died", func() bool { return ex.Stats().Restarts > restarts })
 	touch(t, gate)
 	if got := saw(0, <-over); got != "died of 41" {
@@ -272,8 +275,8 @@ func TestMapSliceOnProcessesFailsWithTheErrorOfLowestIndex(t *testing.T) {
 	}
 }
 
-// MAP-05, D11: ctx ends a Map: what is there is yielded, then one error; what runs
-// is told.
+// When ctx ends a Map, what is there is yielded, then one error; what runs is
+// told.
 func TestEndOfCtxEndsAMapOnProcesses(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: never})
 	dir := t.TempDir()
@@ -316,8 +319,8 @@ func logHas(log string, id int) bool {
 	return strings.Contains("\n"+string(text), fmt.Sprintf("\n%d ", id))
 }
 
-// MAP-10, D12: leaving the loop cancels what has not started, and ends what runs,
-// after KillGrace also what does not listen.
+// Leaving the loop cancels what has not started, and ends what runs, after
+// KillGrace also what does not heed its ctx.
 func TestLeavingAMapOnProcessesEndsWhatRuns(t *testing.T) {
 	for does, restarts := range map[string]int{"heed": 0, "hang": 1} {
 		t.Run(does, func(t *testing.T) {
@@ -361,7 +364,7 @@ func TestLeavingAMapOnProcessesEndsWhatRuns(t *testing.T) {
 	}
 }
 
-// MAP-12, WIRE-14: large items both ways, and a consumer that goes.
+// Large items cross both ways when the consumer goes.
 func TestLeavingAMapOfLargeItemsOnProcesses(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
 	block := make([]byte, 900<<10)
@@ -393,7 +396,7 @@ func repeated[T any](v T, n int) func(yield func(T) bool) {
 	}
 }
 
-// MAP-01 for items that are memory, which in a chunk lies anywhere.
+// The items are memory, which lies anywhere in a chunk.
 func TestMemoryOfEachLengthCrossesInChunks(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 2})
 	var items [][]float64
@@ -449,7 +452,7 @@ func checkMaps[In, Out any](t *testing.T, ex executor.Executor, fn executor.Func
 	}
 }
 
-// MAP-01, MAP-17 (1000 items, chunks of 53), MAP-11: two maps in turn.
+// Two maps run in turn, with chunks that do not divide the number of items.
 func TestMapsOnProcessesEqualALoop(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 3})
 	in := make([]int, 1000)
@@ -484,7 +487,7 @@ func TestMapsOnProcessesEqualALoop(t *testing.T) {
 	}
 }
 
-// MAP-06: maps of nothing start no process.
+// Maps of nothing start no process.
 func TestMapsOfNothingStartNoProcess(t *testing.T) {
 	ex := newProcesses(t, new(executor.ProcessPoolExecutor))
 	for _, opts := range [][]executor.MapOption{nil, {executor.ChunkSize(4)}} {

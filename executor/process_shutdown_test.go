@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 func init() {
@@ -87,8 +88,10 @@ func wantIdle(t *testing.T, ex *executor.ProcessPoolExecutor) {
 	}
 }
 
-// SHUT-07 (gh-94440), SHUT-10 (issue12456)
+// CPython's executor could hang here, with a call that was cancelled right
+// after its submission (gh-94440), and with one that was not (bpo-12456).
 func TestCloseOfProcessesRightAfterSubmit(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	for round := range 15 {
 		ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
 		var fs []*executor.Future[int]
@@ -110,8 +113,9 @@ func TestCloseOfProcessesRightAfterSubmit(t *testing.T) {
 	}
 }
 
-// SHUT-08 (bpo-39104, loky: five times)
+// CPython's executor hung at this moment (bpo-39104).
 func TestCloseOfProcessesWhileAnArgumentFailsToEncode(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	for range 5 {
 		ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
 		f := executor.Submit(t.Context(), ex, regMarshals, picky{"encode: error"})
@@ -127,8 +131,9 @@ func TestCloseOfProcessesWhileAnArgumentFailsToEncode(t *testing.T) {
 	}
 }
 
-// SHUT-09 (cpy test_shutdown_deadlock)
+// The test is CPython's test_shutdown_deadlock.
 func TestCloseOfProcessesWaitsForACallWhoseWorkerDies(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2, Stderr: io.Discard}
 	dir := t.TempDir()
 	running := executor.Submit(t.Context(), ex, doDeed, deed{Verb: "hold", Log: dir + "/log", ID: 1, Path: dir + "/gate"})
@@ -169,7 +174,6 @@ func shutExit(_ context.Context, path string) (int, error) {
 	return 0, nil
 }
 
-// SHUT-11
 func TestCloseOfUnusedProcessesStartsNone(t *testing.T) {
 	ex := new(executor.ProcessPoolExecutor)
 	closed(t, ex)
@@ -188,8 +192,9 @@ func TestCloseOfUnusedProcessesStartsNone(t *testing.T) {
 	}
 }
 
-// SHUT-12, CB-10
+// Close and Shutdown return, and so does a call that a callback submits.
 func TestCloseOfBrokenProcesses(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	for name, end := range map[string]func(*executor.ProcessPoolExecutor) error{
 		"Close":    (*executor.ProcessPoolExecutor).Close,
 		"Shutdown": func(ex *executor.ProcessPoolExecutor) error { return ex.Shutdown(ended()) },
@@ -223,9 +228,9 @@ func TestCloseOfBrokenProcesses(t *testing.T) {
 	}
 }
 
-// SHUT-13 (cpy test_force_shutdown_workers), SHUT-15: what never returns is ended
-// KillGrace after ctx.
+// A call that never returns is ended KillGrace after ctx.
 func TestShutdownEndsWorkersWhoseCallsDoNotReturn(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2, KillGrace: 20 * time.Millisecond, Stderr: io.Discard}
 	log := inDir(t, "log")
 	var fs []*executor.Future[told]
@@ -268,8 +273,9 @@ func TestShutdownEndsWorkersWhoseCallsDoNotReturn(t *testing.T) {
 	wantIdle(t, ex)
 }
 
-// Shutdown while workers start: SHUT-11, SHUT-13.
+// Shutdown comes at another moment of the start in each round.
 func TestShutdownWhileProcessesStart(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	for round := range 10 {
 		ex := &executor.ProcessPoolExecutor{MaxWorkers: 3, KillGrace: 20 * time.Millisecond}
 		var fs []*executor.Future[int]
@@ -288,9 +294,9 @@ func TestShutdownWhileProcessesStart(t *testing.T) {
 	}
 }
 
-// SHUT-14 (loky test_shutdown_and_kill_workers, test_kill_process_tree): pools in
-// pools end with the outer one.
+// Pools in pools end with the outer one.
 func TestShutdownEndsPoolsWithinPools(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("it looks at /proc")
 	}
@@ -328,8 +334,9 @@ func isRunningProcess(pid int) bool {
 	return !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
 }
 
-// SHUT-15: Shutdown whose ctx ends tells what is left, and a second one waits.
+// Shutdown whose ctx ends tells what is left, and a second one waits.
 func TestShutdownOfProcessesSaysWhatIsLeft(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 1, KillGrace: never}
 	dir := t.TempDir()
 	f := executor.Submit(t.Context(), ex, doDeed, deed{Verb: "hold", Log: dir + "/log", ID: 1, N: 4, Path: dir + "/gate"})
@@ -349,8 +356,8 @@ func TestShutdownOfProcessesSaysWhatIsLeft(t *testing.T) {
 	wantIdle(t, ex)
 }
 
-// SHUT-17 (mp test_terminate)
 func TestShutdownEndsTenThousandCallsOfProcesses(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2, KillGrace: never}
 	fs := make([]*executor.Future[int], 10_000)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -379,8 +386,8 @@ func TestShutdownEndsTenThousandCallsOfProcesses(t *testing.T) {
 	wantIdle(t, ex)
 }
 
-// SHUT-18
 func TestCloseOfProcessesDuringAMapThatIsNotReadOn(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	for name, opts := range map[string][]executor.MapOption{"": nil, "Unordered": {executor.Unordered()}, "ChunkSize(2)": {executor.ChunkSize(2)}, "Buffer(1)": {executor.Buffer(1)}} {
 		ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
 		endless := func(yield func(int) bool) {
@@ -404,8 +411,9 @@ func TestCloseOfProcessesDuringAMapThatIsNotReadOn(t *testing.T) {
 	}
 }
 
-// SHUT-18: Shutdown ends a MapSlice, which does not pass for a whole one.
+// Shutdown ends a MapSlice, which does not pass for a whole one.
 func TestShutdownDuringAMapSliceOnProcesses(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	for name, opts := range map[string][]executor.MapOption{"guided": nil, "ChunkSize(3)": {executor.ChunkSize(3)}} {
 		ex := &executor.ProcessPoolExecutor{MaxWorkers: 2, KillGrace: never}
 		log := inDir(t, "log")
@@ -442,9 +450,10 @@ func TestShutdownDuringAMapSliceOnProcesses(t *testing.T) {
 	}
 }
 
-// SHUT-19, D8: no order of Submit and Close loses a call, makes one twice, or
-// panics; QueueLimit or not.
+// No order of Submit and Close loses a call, makes one twice, or panics, with a
+// QueueLimit or without.
 func TestSubmitRacingWithCloseOfProcesses(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	const rounds, submitters = 12, 6
 	for round := range rounds {
 		ex := &executor.ProcessPoolExecutor{MaxWorkers: 2, KillGrace: never, QueueLimit: round % 3}
@@ -497,8 +506,9 @@ func TestSubmitRacingWithCloseOfProcesses(t *testing.T) {
 	}
 }
 
-// SHUT-05, SHUT-06: from many goroutines, and from a callback.
+// Close is called from many goroutines, and from a callback.
 func TestCloseOfProcessesFromEverywhere(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
 	var fs []*executor.Future[int]
 	for i := range 200 {
@@ -531,8 +541,8 @@ func TestCloseOfProcessesFromEverywhere(t *testing.T) {
 	wantIdle(t, ex)
 }
 
-// SHUT-04, SHUT-19: a Submit that waits for room is let go by Close, by the end
-// of its ctx, and by a death.
+// A Submit that waits for room is let go by Close, by the end of its ctx, and
+// by a death.
 func TestSubmitThatWaitsForRoomIsLetGo(t *testing.T) {
 	for name, c := range map[string]struct {
 		let  func(ex *executor.ProcessPoolExecutor, gate string, cancel context.CancelFunc, running *executor.Future[told])
@@ -589,9 +599,10 @@ func TestSubmitThatWaitsForRoomIsLetGo(t *testing.T) {
 	}
 }
 
-// D8, D18: a worker that is stopped cannot hold Close up for ever: Shutdown kills
-// it KillGrace after its ctx has ended.
+// A worker that is stopped cannot hold Close up for ever: Shutdown kills it
+// KillGrace after its ctx has ended.
 func TestShutdownEndsAWorkerThatIsStopped(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	t.Parallel() // it waits most of its time
 	if runtime.GOOS != "linux" {
 		t.Skip("it looks at /proc")
@@ -621,6 +632,7 @@ func TestShutdownEndsAWorkerThatIsStopped(t *testing.T) {
 
 // A pool is closed while results are still on their way: each is there.
 func TestCloseOfProcessesKeepsResultsThatAreLarge(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	for range 3 {
 		ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
 		block := make([]byte, 3<<20)

@@ -48,7 +48,7 @@ func (p *Promise[T]) Reject(err error) error {
 // settle writes the result if nobody else has begun to.
 func (p *Promise[T]) settle(doing string, write func()) error {
 	c := &p.future.call
-	if !c.state.CompareAndSwap(pending, settling) && !c.state.CompareAndSwap(running, settling) {
+	if !c.state.CompareAndSwap(pending, writing) && !c.state.CompareAndSwap(running, writing) {
 		return fmt.Errorf("executor: %s: %w: the future is %v", doing, ErrInvalidState, p.future.State())
 	}
 	write()

@@ -16,7 +16,8 @@ import (
 	"github.com/gofutures/futures/executor"
 )
 
-// FUT-03, and Python's set_result on a future that was never running.
+// Resolve may come before Start, as Python's set_result on a future that was
+// never running.
 func TestTheFirstResultIsKept(t *testing.T) {
 	resolve := func(p *executor.Promise[int]) error { return p.Resolve(2) }
 	reject := func(p *executor.Promise[int]) error { return p.Reject(errors.New("second")) }
@@ -60,8 +61,8 @@ func rejected() *executor.Promise[int] {
 	return p
 }
 
-// FUT-04: nothing that is done to a done future changes it. A cancelled one is
-// done too (D5).
+// Nothing that is done to a done future changes it. A cancelled one is done
+// too.
 func TestADoneFutureCannotBeConfused(t *testing.T) {
 	for _, c := range cannedFutures() {
 		if c.state != executor.Finished && c.state != executor.Cancelled {
@@ -107,7 +108,7 @@ func TestStartIsTrueOnce(t *testing.T) {
 	}
 }
 
-// D29: an error that is nil would be a success, or no end at all.
+// An error that is nil would be a success, or no end at all.
 func TestRejectWithNilIsAnErrorAndEndsNothing(t *testing.T) {
 	p := executor.NewPromise[int]()
 	if err := p.Reject(nil); err == nil || errors.Is(err, executor.ErrInvalidState) {
@@ -340,9 +341,8 @@ func (m *model) checkCalled(rt *rapid.T, when string) {
 	}
 }
 
-// Several goroutines race on one promise with programs that rapid draws: one
-// of Resolve, Reject and Cancel wins, and everybody agrees on the outcome.
-// FUT-11, CB-05.
+// Several goroutines race on one promise with programs that rapid draws: one of
+// Resolve, Reject and Cancel wins, and everybody agrees on the outcome.
 func TestRacersAgreeOnTheOutcome(t *testing.T) {
 	programs := rapid.SliceOfN(rapid.SliceOfN(rapid.SampledFrom(raceOps), 1, 8), 2, 5)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -552,8 +552,7 @@ func lockstep(n int, contenders ...func(i int)) {
 	wg.Wait()
 }
 
-// FUT-03, FUT-04, D4: of two that race for a promise at the same moment, one
-// wins.
+// Of two goroutines that race for a promise at the same moment, one wins.
 func TestOneOfTwoWinsAPromise(t *testing.T) {
 	const rounds = 20000
 	start := func(p *executor.Promise[int]) bool { return p.Start() }
@@ -584,8 +583,8 @@ func TestOneOfTwoWinsAPromise(t *testing.T) {
 	}
 }
 
-// D4: of a worker that runs a call and somebody who ends it, or runs it too, at
-// the same moment, one wins.
+// If a worker runs a call at the moment in which another goroutine ends it, or
+// runs it too, one of them wins.
 func TestOneOfTwoWinsACall(t *testing.T) {
 	const rounds = 10000
 	for name, other := range map[string]func(*executor.Call) (ended bool){

@@ -17,7 +17,6 @@ import (
 	"github.com/gofutures/futures/executor"
 )
 
-// SUB-05, D26.
 func TestCallsStartInTheOrderOfSubmit(t *testing.T) {
 	ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
 	defer ex.Close()
@@ -54,7 +53,6 @@ func full(t *testing.T) (ex *executor.ThreadPoolExecutor, queued *executor.Futur
 	return ex, queued, hold
 }
 
-// SUB-07, FEATURES 9.1 item 16.
 func TestSubmitBlocksWhileTheQueueIsFull(t *testing.T) {
 	type scene struct {
 		ex     *executor.ThreadPoolExecutor
@@ -112,8 +110,8 @@ func TestSubmitBlocksWhileTheQueueIsFull(t *testing.T) {
 	}
 }
 
-// SUB-07, D7: a task that submits more than the queue takes, with its own ctx,
-// lends its worker to what is queued.
+// A task that submits more than the queue takes, with its own ctx, lends its
+// worker to what is queued.
 func TestATaskThatBlocksInSubmitLendsItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1, QueueLimit: 1}
@@ -136,8 +134,7 @@ func TestATaskThatBlocksInSubmitLendsItsPlace(t *testing.T) {
 	})
 }
 
-// FEATURES 9.1 item 16: no wake-up is lost between many submitters, whatever
-// frees the room.
+// No wake-up is lost between many submitters, whatever frees the room.
 func TestNoSubmitterIsForgotten(t *testing.T) {
 	ex := &executor.ThreadPoolExecutor{MaxWorkers: 2, QueueLimit: 2}
 	var ran atomic.Int64
@@ -170,8 +167,8 @@ func TestNoSubmitterIsForgotten(t *testing.T) {
 	}
 }
 
-// D5: a cancelled call gives back its place in the queue and its argument at
-// once, though no worker comes by.
+// A cancelled call gives back its place in the queue and its argument at once,
+// though no worker comes by.
 func TestCancelledCallsLeaveTheQueueAtOnce(t *testing.T) {
 	type large struct{ _ [1 << 12]byte }
 	for name, cancelBy := range map[string]func(context.CancelFunc, []*executor.Future[int]){
@@ -220,8 +217,8 @@ func TestCancelledCallsLeaveTheQueueAtOnce(t *testing.T) {
 	}
 }
 
-// D27: calls that Shutdown, a broken Initializer, or the end of ctx takes out
-// of a long queue are not counted as queued any more, nor twice as gone.
+// Calls that Shutdown, a broken Initializer, or the end of ctx takes out of a
+// long queue are not counted as queued any more, nor twice as gone.
 func TestNothingIsCountedAsQueuedThatIsNot(t *testing.T) {
 	for _, n := range []int{1, 63, 64, 65, 100, 1000} {
 		t.Run(fmt.Sprint("Shutdown of ", n), func(t *testing.T) {
@@ -429,8 +426,8 @@ func (s *queueScene) end(t *testing.T) string {
 	return ""
 }
 
-// SUB-03, 05, 07; D5, D26, D27: whatever happens, in whatever order, the first
-// calls run, the next wait, and the Submit of the others is blocked.
+// Whatever happens, in whatever order, the first calls run, the next wait, and
+// the Submit of the others is blocked.
 func TestAnyQueueEqualsAList(t *testing.T) {
 	op := rapid.Custom(func(rt *rapid.T) queueOp {
 		kinds := []string{"submit", "submit", "submit", "finish", "cancel", "end ctx", "end ctx of a running call"}

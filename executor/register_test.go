@@ -87,7 +87,6 @@ func (r reading) read(t *testing.T, what string) {
 	}
 }
 
-// WIRE-10
 func TestRegistrationIsOncePerFunctionAndName(t *testing.T) {
 	for what, want := range map[string][]string{
 		"Register":                              nil,
@@ -116,7 +115,7 @@ func TestRegistrationIsOncePerFunctionAndName(t *testing.T) {
 	}
 }
 
-// WIRE-10, E8: never another function.
+// The worker finds the function by its name, and never takes another.
 func TestRegisteredFunctionsAreTheOnesThatRun(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	for _, c := range []struct {
@@ -129,7 +128,7 @@ func TestRegisteredFunctionsAreTheOnesThatRun(t *testing.T) {
 	}
 }
 
-// WIRE-10: what has no name that another process knows.
+// Another process knows no name of a function that is not top-level.
 func TestRegisterRefusesWhatIsNotTopLevel(t *testing.T) {
 	captured := 1
 	closure := func(_ context.Context, n int) (string, error) { return fmt.Sprint(n + captured), nil }
@@ -208,8 +207,8 @@ type halfMarshaler struct{ n int }
 
 func (h halfMarshaler) MarshalBinary() ([]byte, error) { return []byte{byte(h.n)}, nil }
 
-// WIRE-11, D14: a type that would lose something is refused where that can be
-// known, with the path to it and the remedy. E6: gob loses it silently.
+// A type that would lose something is refused where that can be known, with the
+// path to it and the remedy. Gob loses it silently.
 func TestRegisterRefusesTypesThatWouldLoseSomething(t *testing.T) {
 	const argument, result = "executor: Register: the argument of github.com/gofutures/futures/executor_test.lossy%s: ", "executor: Register: the result of github.com/gofutures/futures/executor_test.lossy%s: "
 	for _, c := range []struct {
@@ -380,7 +379,7 @@ func regCycle(_ context.Context, r *ring) (*ring, error) {
 	return r, nil
 }
 
-// WIRE-07, WIRE-12, E1, E2: the encoder refuses what it cannot, and nobody dies.
+// The encoder refuses what it cannot encode, and nobody dies.
 func TestArgumentThatCannotBeEncodedFailsItsCallOnly(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	pid := pidOf(t, ex)
@@ -441,8 +440,8 @@ func pidOf(t *testing.T, ex executor.Executor) int {
 	return r.N
 }
 
-// WIRE-08, PROC-13 (mp test_unpickleable_result, loky test_queue_full_deadlock):
-// the worker lives on.
+// The worker lives on. multiprocessing's test_unpickleable_result and loky's
+// test_queue_full_deadlock ask for the same.
 func TestResultThatCannotBeEncodedFailsItsCallOnly(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	pid := pidOf(t, ex)
@@ -475,7 +474,7 @@ func TestResultThatCannotBeEncodedFailsItsCallOnly(t *testing.T) {
 	}
 }
 
-// WIRE-10: on the future, what Register would have said, and what to do.
+// The error of the future is what Register would have said, with what to do.
 func TestCallThatCannotCrossSaysWhyAndWhatToDo(t *testing.T) {
 	ex := newProcesses(t, &executor.ProcessPoolExecutor{MaxWorkers: 1})
 	captured := 1

@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/gofutures/futures/executor/internal/codec"
+	"github.com/gofutures/futures/executor/internal/procpool"
 )
 
 // Register makes fn a function that can be called in another process: by a
@@ -139,22 +140,19 @@ type functions struct {
 type function interface {
 	// call makes a call, and leaves what came of it in r, also if it ends its
 	// goroutine.
-	call(ctx context.Context, p parcel, r *result)
+	call(ctx context.Context, p request, r *reply)
 	// callItems makes the calls of a chunk in turn, and notes what came of each.
-	callItems(ctx context.Context, p parcel, n *notes)
+	callItems(ctx context.Context, p request, n *notes)
 	makesInPlace() bool
 	about() *about
 }
 
 // about is what does not depend on the types of a function.
 type about struct {
-	name   string
-	index  uint32 // in functions.sorted
-	types  string // describes the argument and the result
-	source string // where the function stands
-	plain  bool   // no code of the user's encodes or decodes
-	size   int    // of each encoded argument, 0 if they differ
-	quick  int    // a result of fewer bytes takes little to decode, if plain
+	procpool.Function // its Index is that in functions.sorted
+	name              string
+	types             string // describes the argument and the result
+	source            string // where the function stands
 }
 
 // registered is a function with its types.
@@ -186,7 +184,9 @@ func register[In, Out any](doing, name string, fn Func[In, Out]) {
 	if err != nil {
 		panic(fmt.Sprintf("executor: %s: %v", doing, err))
 	}
-	r.about_ = about{name: name, types: r.in.Describe() + " -> " + r.out.Describe(), source: source(fn), plain: r.in.Plain() && r.out.Plain(), quick: quickResult(r.out), size: r.in.Size()}
+	r.about_ = about{name: name, types: r.in.Describe() + " -> " + r.out.Describe(), source: source(fn), Function: procpool.Function{
+		Plain: r.in.Plain() && r.out.Plain(), Quick: quickResult(r.out), Size: r.in.Size(),
+	}}
 	registry.add(doing, pc(fn), r)
 }
 
@@ -238,7 +238,7 @@ func (fs *functions) number() {
 	h := sha256.New()
 	for i, f := range fs.sorted {
 		a := f.about()
-		a.index = uint32(i)
+		a.Index = uint32(i)
 		fmt.Fprintf(h, "%q %q\n", a.name, a.types)
 	}
 	for _, names := range [][]string{sortedKeys(fs.initializers), sortedKeys(fs.sentinels)} {

@@ -2,18 +2,19 @@ package executor
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/gofutures/futures/executor/internal/codec"
+	"github.com/gofutures/futures/executor/internal/procpool"
 	"github.com/gofutures/futures/executor/internal/wire"
 )
 
-// parcel is a call on its way to another process.
-type parcel struct {
+// request is a Request whose function is in this process.
+type request struct {
 	fn    function
 	n     int    // 0, or the number of items of a chunk
 	stops bool   // the chunk: no item is made after one that failed, or after the end of the ctx
@@ -21,55 +22,52 @@ type parcel struct {
 	kin   any    // of a chunk: the same for all of one map
 }
 
-// result is what came of a call, on its way back.
-type result struct {
-	kind resultKind
-	data []byte // nil for a nil slice
+// reply is a Reply whose data is nil for a nil slice.
+type reply = procpool.Reply
+
+// Request is a call on its way to another process: what [Call.Encode] returns here, and
+// [Invoke] makes there. All of it is to be sent, by encoding/gob, encoding/json or hand.
+type Request struct {
+	Func         string    // the name under which the function is registered
+	Items        int       // of a chunk, as Map and MapSlice make them: how many arguments Data has; else 0
+	StopsAtError bool      // of a chunk: no item is made after one that failed, or after the end of the ctx
+	IsNil        bool      // the argument is a nil slice or map, which is not an empty one; Data is empty
+	Data         []byte    // the encoded argument
+	Deadline     time.Time // of the ctx of the call, zero if it has none. Invoke does not look at it: the clock there may be another
 }
 
-type resultKind byte
+// Reply is what came of a [Request], on its way back: what [Invoke] returns there, and
+// [Call.Complete] takes here. All of it is to be sent.
+type Reply struct {
+	Kind  uint8  // how the call ended, and so what Data is; 0 if no call has
+	IsNil bool   // the result is a nil slice or map; Data is empty
+	Data  []byte // the encoded result, error, or outcomes of the items
+}
 
-const (
-	lost      resultKind = iota // nothing came
-	returned                    // data is the value
-	wentWrong                   // data is a failure
-	values                      // of a chunk: data is what each item that was made returned
-	outcomes                    // of a chunk: data is a result for each item that was made
-)
-
-// The flags of an encoded call.
-const (
-	nilData = 1 << iota
-	stopsAtError
-)
-
-// Encode returns the call as something that can go to another process: the
-// name of the function and its encoded argument, for [Invoke] there. It is for
+// Encode returns the call as something that can go to another process. It is for
 // executors that make calls elsewhere, and the alternative to Run:
 //
-//	name, data, err := c.Encode()   // err: Reject the call with it
-//	...                             // send both
-//	c.Start()                       // when the call starts there
-//	...                             // tell it when c.Context() ends
-//	c.Complete(result, err)         // what Invoke returned there
+//	request, err := c.Encode()         // err: Reject the call with it
+//	...                                // send it
+//	c.Start()                          // when the call starts there: it may not if Start returns false
+//	...                                // there: reply, err := executor.Invoke(ctx, request)
+//	c.Complete(reply, err)             // with what came back
 //
-// The error matches [ErrNotRegistered] if the function was not registered; or
-// it says what of the argument cannot cross. The data may share memory with
-// the argument.
-func (c *Call) Encode() (name string, data []byte, err error) {
-	p, err := c.body.encode()
+// Such an executor is typically a [Canceller] too, so that it hears when the call is to
+// end early.
+//
+// The error matches [ErrNotRegistered] if the function was not registered; or it says
+// what of the argument cannot cross. Encode is called once. Data may be the memory of the
+// argument, without a copy: it is not to be changed, and may be read until the call has
+// ended.
+func (c *Call) Encode() (Request, error) {
+	p, err := c.encodeBody()
 	if err != nil {
-		return "", nil, err
+		return Request{}, err
 	}
-	head := []byte{0}
-	if p.data == nil {
-		head[0] |= nilData
-	}
-	if p.stops {
-		head[0] |= stopsAtError
-	}
-	head = binary.AppendUvarint(head, uint64(p.n))
-	return p.fn.about().name, append(head, p.data...), nil
+	r := Request{Func: p.fn.about().name, Items: p.n, StopsAtError: p.stops, IsNil: p.data == nil, Data: p.data}
+	r.Deadline, _ = c.ctx().Deadline()
+	return r, nil
 }
 
 // errNothingToDo is the error of encoding a call that need not be made: a part
@@ -77,34 +75,39 @@ func (c *Call) Encode() (name string, data []byte, err error) {
 var errNothingToDo = errors.New("executor: nothing left to do")
 
 // Start says that the call has started elsewhere, after which it cannot be
-// cancelled, and reports whether it may: it may not if it was cancelled. Run
-// does it by itself.
+// cancelled, and reports whether it may: it may not if it was cancelled. It asks nobody
+// and calls nobody back, so that the executor may hold a lock. Run does it by itself.
 func (c *Call) Start() bool { return c.start() }
 
 // Complete ends a call that was made elsewhere with what [Invoke] returned
 // there, or with err if it did not get so far. A call that has not started is
 // started; one that has ended keeps what it has.
-func (c *Call) Complete(data []byte, err error) {
-	c.start()
-	if !c.state.CompareAndSwap(running, settling) {
+func (c *Call) Complete(r Reply, err error) {
+	if !c.state.CompareAndSwap(running, writing) && !c.state.CompareAndSwap(pending, writing) {
 		return
 	}
 	switch {
 	case err != nil:
-	case len(data) == 0:
-		err = errors.New("executor: Call.Complete: empty result")
+	case r.Kind == uint8(procpool.Lost):
+		err = errors.New("executor: Call.Complete: empty reply")
+	case r.IsNil:
+		err = c.body.complete(0, allItems, reply{Kind: procpool.Kind(r.Kind), Data: nil})
 	default:
-		r := result{kind: resultKind(data[0] >> 1), data: data[1:]}
-		if data[0]&1 != 0 {
-			r.data = nil
-		}
-		err = c.body.complete(0, allItems, r)
+		err = c.body.complete(0, allItems, reply{Kind: procpool.Kind(r.Kind), Data: notNil(r.Data)})
 	}
 	if err != nil && err != errNothingToDo {
 		c.failBy(err)
 	}
-	c.body.forget()
-	c.settle()
+	c.forgetBody()
+	c.finish()
+}
+
+// notNil returns data that is not nil: on its way, what is empty may have become nil.
+func notNil(data []byte) []byte {
+	if data == nil {
+		return []byte{}
+	}
+	return data
 }
 
 // allItems is how many items a result is about that came whole: all that were made.
@@ -115,56 +118,60 @@ const allItems = -1
 // or the panic of the function. Its own error says that the call was not made:
 // it matches [ErrNotRegistered] if this program has no such function. The function
 // gets ctx, which may end when Invoke returns: what is used afterwards cannot cross.
-func Invoke(ctx context.Context, name string, data []byte) ([]byte, error) {
+// It may get the memory of r.Data as its argument, and Reply.Data may be memory of its
+// result, or of its argument.
+func Invoke(ctx context.Context, r Request) (Reply, error) {
 	if ctx == nil {
-		return nil, errNilContext("Invoke")
+		return Reply{}, errNilContext("Invoke")
 	}
-	fn := registry.named(name)
+	fn := registry.named(r.Func)
 	if fn == nil {
-		return nil, fmt.Errorf("%w: Invoke: %q is not a function of this program", ErrNotRegistered, name)
+		return Reply{}, fmt.Errorf("%w: Invoke: %q is not a function of this program", ErrNotRegistered, r.Func)
 	}
-	if len(data) == 0 {
-		return nil, errors.New("executor: Invoke: empty data")
+	if r.Items < 0 || r.Items > len(r.Data) {
+		return Reply{}, fmt.Errorf("executor: Invoke: %s: a request with %d items in %d bytes", r.Func, r.Items, len(r.Data))
 	}
-	n, width := binary.Uvarint(data[1:])
-	if width <= 0 || n > uint64(len(data)) {
-		return nil, errors.New("executor: Invoke: malformed data")
+	p := request{fn: fn, n: r.Items, stops: r.StopsAtError}
+	if !r.IsNil {
+		p.data = notNil(r.Data)
 	}
-	p := parcel{fn: fn, n: int(n), stops: data[0]&stopsAtError != 0}
-	if data[0]&nilData == 0 {
-		p.data = data[1+width:]
-	}
-	var r result
+	var res reply
 	if p.n == 0 {
-		_ = contain(func() { fn.call(ctx, p, &r) }) // what it says is in r
+		_ = contain(func() { fn.call(ctx, p, &res) }) // what it says is in res
 	} else {
-		made := invoked(p.n)
+		made := procpool.NewJournal(p.n)
 		fn.callItems(ctx, p, made)
-		r = result{made.kind, made.bytes}
+		reply := made.Reply()
+		res = reply
 	}
-	head := byte(r.kind) << 1
-	if r.data == nil {
-		head |= 1
-	}
-	return append([]byte{head}, r.data...), nil
+	return Reply{Kind: uint8(res.Kind), IsNil: res.Data == nil, Data: res.Data}, nil
 }
 
-// encodeOne returns a call of fn as a parcel.
-func encodeOne[In, Out any](fn Func[In, Out], in In) (p parcel, err error) {
+// encodeOne returns a call of fn as a request.
+func encodeOne[In, Out any](fn Func[In, Out], in In) (p request, err error) {
 	r, err := find(fn)
 	if err != nil {
-		return parcel{}, err
+		return request{}, err
 	}
 	p.fn = r
 	if r.in.Plain() {
 		p.data, err = encodeValue(r.in, in)
-	} else if ended := contain(func() { p.data, err = encodeValue(r.in, in) }); ended != nil {
-		err = fmt.Errorf("its marshaler: %w", ended)
+	} else {
+		p.data, err = encodeContained(r.in, in)
 	}
 	if err != nil {
 		err = fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err)
 	}
 	return p, err
+}
+
+// encodeContained is encodeValue for a type with code of the user's. It is on its own,
+// because what a closure writes to is an object for each call.
+func encodeContained[T any](c *codec.Codec[T], v T) (data []byte, err error) {
+	if ended := contain(func() { data, err = encodeValue(c, v) }); ended != nil {
+		return nil, fmt.Errorf("its marshaler: %w", ended)
+	}
+	return data, err
 }
 
 // encodeValue encodes v, without a copy where that is possible.
@@ -175,26 +182,26 @@ func encodeValue[T any](c *codec.Codec[T], v T) ([]byte, error) {
 	return c.Append(make([]byte, 0, max(8, c.Size())), v)
 }
 
-// encodeMany returns the calls of fn for the items as a parcel. It ends early
+// encodeMany returns the calls of fn for the items as a request. It ends early
 // if that gets long, at least one item is in it; and at an item that cannot be
 // encoded, unless failed says to go on, without it.
-func encodeMany[In, Out any](fn Func[In, Out], items []In, limit int, failed func(i int, err error) (goOn bool)) (parcel, error) {
+func encodeMany[In, Out any](fn Func[In, Out], items []In, limit int, failed func(i int, err error) (goOn bool)) (request, error) {
 	r, err := find(fn)
 	if err != nil {
-		return parcel{}, err
+		return request{}, err
 	}
 	if size := r.in.Size(); size > 0 {
 		items = items[:min(len(items), max(1, limit/size))]
 	}
 	if numbers, ok := r.in.ViewAll(items); ok {
-		return parcel{fn: r, n: len(items), data: append([]byte(nil), numbers...)}, nil
+		return request{fn: r, n: len(items), data: append([]byte(nil), numbers...)}, nil
 	}
 	e := encoding[In]{codec: r.in, items: items, limit: limit, data: make([]byte, 0, min(max(8, r.in.Size())*len(items), limit))}
 	e.failed = func(err error) (goOn bool) {
 		return failed(e.i, fmt.Errorf("executor: the argument of %s: %w", r.about_.name, err))
 	}
 	e.all()
-	return parcel{fn: r, n: e.n, data: e.data}, nil
+	return request{fn: r, n: e.n, data: e.data}, nil
 }
 
 // encoding is the items of a chunk as they are encoded.
@@ -251,7 +258,7 @@ func appendItem[T any](b []byte, c *codec.Codec[T], item *T) ([]byte, error) {
 	return wire.AppendItemWith(b, func(b []byte) ([]byte, error) { return c.AppendAt(b, item) })
 }
 
-func (r *registered[In, Out]) call(ctx context.Context, p parcel, res *result) {
+func (r *registered[In, Out]) call(ctx context.Context, p request, res *reply) {
 	hasReturned := false
 	defer func() {
 		if !hasReturned {
@@ -269,13 +276,13 @@ func (r *registered[In, Out]) call(ctx context.Context, p parcel, res *result) {
 	hasReturned = true
 	*res = r.encode(value, err)
 	if _, isView := r.out.View(value); isView && !r.in.Plain() { // it may be in the memory of a Shared
-		res.data = slices.Clone(res.data)
+		res.Data = slices.Clone(res.Data)
 	}
 	runtime.KeepAlive(&in) // so that it is mapped until here; a chunk keeps its items
 }
 
 // encode encodes what the function returned.
-func (r *registered[In, Out]) encode(value Out, err error) result {
+func (r *registered[In, Out]) encode(value Out, err error) reply {
 	if err != nil {
 		return failure(err, r.about_.source)
 	}
@@ -283,14 +290,19 @@ func (r *registered[In, Out]) encode(value Out, err error) result {
 	if err != nil {
 		return failure(fmt.Errorf("executor: the result of %s: %w", r.about_.name, err), r.about_.source)
 	}
-	return result{returned, data}
+	return reply{Kind: procpool.Returned, Data: data}
 }
 
 // decode keeps what came of a call of r in value, or returns the error.
-func (r *registered[In, Out]) decode(res result, value *Out) (err error) {
+func (r *registered[In, Out]) decode(res reply, value *Out) error {
 	if r.out.Plain() {
 		return r.decodePlain(res, value)
 	}
+	return r.decodeContained(res, value)
+}
+
+// decodeContained is decode for a type with code of the user's.
+func (r *registered[In, Out]) decodeContained(res reply, value *Out) (err error) {
 	if ended := contain(func() { err = r.decodePlain(res, value) }); ended != nil {
 		err = fmt.Errorf("executor: the result of %s: its unmarshaler: %w", r.about_.name, ended)
 	}
@@ -298,15 +310,15 @@ func (r *registered[In, Out]) decode(res result, value *Out) (err error) {
 }
 
 // decodePlain is decode for a type without code of the user's.
-func (r *registered[In, Out]) decodePlain(res result, value *Out) error {
-	switch res.kind {
-	case returned:
-		if err := r.out.DecodeTo(res.data, value); err != nil {
+func (r *registered[In, Out]) decodePlain(res reply, value *Out) error {
+	switch res.Kind {
+	case procpool.Returned:
+		if err := r.out.DecodeTo(res.Data, value); err != nil {
 			return fmt.Errorf("executor: the result of %s: %w", r.about_.name, err)
 		}
 		return nil
-	case wentWrong:
-		return remoteError(res.data)
+	case procpool.Failed:
+		return remoteError(res.Data)
 	}
 	return errMalformed(r.about_.name)
 }
@@ -337,10 +349,10 @@ func contain(f func()) error {
 func quickResult[T any](c *codec.Codec[T]) int {
 	var none T
 	if _, isCopied := c.View(none); isCopied {
-		return bigData
+		return procpool.BigData
 	}
 	if _, isCopied := c.ViewAll(nil); isCopied {
-		return bigData
+		return procpool.BigData
 	}
 	return 64 << 10
 }

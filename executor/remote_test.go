@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
-	"github.com/gofutures/futures/executor/executortest"
 )
 
 func init() {
@@ -89,12 +88,13 @@ func capture[In, Out any](fn executor.Func[In, Out], in In) (*executor.Call, *ex
 // cross makes a call as it would be made in another process.
 func cross(t *testing.T, ctx context.Context, c *executor.Call) {
 	t.Helper()
-	name, data, err := c.Encode()
+	r, err := c.Encode()
 	if err != nil {
 		t.Fatalf("Encode: %v", err)
 	}
-	result, err := executor.Invoke(ctx, name, slices.Clone(data))
-	c.Complete(result, err)
+	r.Data = slices.Clone(r.Data)
+	reply, err := executor.Invoke(ctx, r)
+	c.Complete(reply, err)
 }
 
 // endOf waits for a future, so long that only a hang takes longer.
@@ -108,8 +108,8 @@ func endOf[T any](t *testing.T, f *executor.Future[T]) (T, error) {
 	return f.Result(context.Background())
 }
 
-// Encode, Invoke and Complete carry a result, an error, a panic and the end of a
-// goroutine: D6, D13.
+// Encode, Invoke and Complete carry a result, an error, a panic and the end of
+// a goroutine.
 func TestEncodedCallIsMadeElsewhereAndComesBack(t *testing.T) {
 	for how, want := range map[string]func(string, error) error{
 		"dance": func(s string, err error) error {
@@ -156,27 +156,24 @@ func TestEncodedCallIsMadeElsewhereAndComesBack(t *testing.T) {
 }
 
 func TestEncodeNamesTheFunction(t *testing.T) {
-	for name, encode := range map[string]func() (string, []byte, error){
-		"github.com/gofutures/futures/executor_test.remoteSum": func() (string, []byte, error) {
-			c, _ := capture(remoteSum, []float64{1})
-			return c.Encode()
-		},
-		"futures.test/upper": func() (string, []byte, error) {
-			c, _ := capture(remoteUpper, "a")
-			return c.Encode()
-		},
+	sum, _ := capture(remoteSum, []float64{1})
+	upper, _ := capture(remoteUpper, "a")
+	for name, c := range map[string]*executor.Call{
+		"github.com/gofutures/futures/executor_test.remoteSum": sum,
+		"futures.test/upper": upper,
 	} {
-		if got, data, err := encode(); got != name || len(data) == 0 || err != nil {
-			t.Errorf("Encode = %q, %d bytes, %v; want the name %q", got, len(data), err, name)
+		if r, err := c.Encode(); r.Func != name || len(r.Data) == 0 || err != nil {
+			t.Errorf("Encode = %q, %d bytes, %v; want the name %q", r.Func, len(r.Data), err, name)
 		}
 	}
 }
 
-// FUT-03 to FUT-05, D4: what comes back late, twice, or never asked for.
+// The first reply counts: what comes later, or after Cancel, changes nothing, and
+// a reply to a call that was not started starts it.
 func TestCompleteEndsACallOnce(t *testing.T) {
-	encoded := func(c *executor.Call) []byte {
-		name, data, _ := c.Encode()
-		out, err := executor.Invoke(t.Context(), name, data)
+	encoded := func(c *executor.Call) executor.Reply {
+		r, _ := c.Encode()
+		out, err := executor.Invoke(t.Context(), r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +225,7 @@ func TestCompleteEndsACallOnce(t *testing.T) {
 			race.Go(func() { c.Complete(out, nil) })
 		}
 		race.Wait()
-		c.Complete(nil, errRemote)
+		c.Complete(executor.Reply{}, errRemote)
 		c.Run(t.Context())
 		if c.Reject(errRemote) {
 			t.Error("Reject of a call that has ended = true; want false")
@@ -243,7 +240,7 @@ func TestCompleteEndsACallOnce(t *testing.T) {
 	})
 	t.Run("an error of the way is the error of the call", func(t *testing.T) {
 		c, f := capture(remoteDouble, 4)
-		c.Complete(nil, errRemote)
+		c.Complete(executor.Reply{}, errRemote)
 		if n, err := endOf(t, f); err != errRemote {
 			t.Errorf("Result = %d, %v; want the error that Complete was given", n, err)
 		}
@@ -261,25 +258,23 @@ func isCalled[T any](f *executor.Future[T]) bool {
 
 // No bytes from elsewhere end this process, or leave a call without an end.
 func TestCompleteWithNonsenseIsAnError(t *testing.T) {
-	for name, data := range map[string][]byte{
+	for name, reply := range map[string]executor.Reply{
 		"nothing":            {},
-		"nil":                nil,
-		"no kind":            {0},
-		"no kind, not nil":   {0, 1, 2, 3},
-		"unknown kind":       {0xfe, 1},
-		"too short a number": {1 << 1, 1, 2},
-		"too long a number":  {1 << 1, 1, 2, 3, 4, 5},
-		"nil number":         {1<<1 | 1},
-		"half a failure":     {2 << 1, 0xa5, 0x61},
-		"nil failure":        {2<<1 | 1},
-		"numbers of a chunk": {3 << 1, 1, 2, 3, 4},
-		"outcomes":           {4 << 1, 1, 5, 1, 2, 3, 4},
+		"no kind, but data":  {Data: []byte{1, 2, 3}},
+		"unknown kind":       {Kind: 0x7f, Data: []byte{1}},
+		"too short a number": {Kind: 1, Data: []byte{1, 2}},
+		"too long a number":  {Kind: 1, Data: []byte{1, 2, 3, 4, 5}},
+		"nil number":         {Kind: 1, IsNil: true},
+		"half a failure":     {Kind: 2, Data: []byte{0xa5, 0x61}},
+		"nil failure":        {Kind: 2, IsNil: true},
+		"numbers of a chunk": {Kind: 3, Data: []byte{1, 2, 3, 4}},
+		"outcomes":           {Kind: 4, Data: []byte{1, 5, 1, 2, 3, 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, f := capture(remoteDouble, 4)
-			c.Complete(data, nil)
+			c.Complete(reply, nil)
 			if n, err := endOf(t, f); err == nil || n != 0 {
-				t.Errorf("Result after Complete(%v, nil) = %d, %v; want an error", data, n, err)
+				t.Errorf("Result after Complete(%v, nil) = %d, %v; want an error", reply, n, err)
 			}
 		})
 	}
@@ -287,33 +282,36 @@ func TestCompleteWithNonsenseIsAnError(t *testing.T) {
 
 func TestInvokeSaysWhyItDoesNotMakeACall(t *testing.T) {
 	c, _ := capture(remoteDouble, 4)
-	name, data, err := c.Encode()
+	r, err := c.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := executor.Invoke(t.Context(), "no.such", data); !errors.Is(err, executor.ErrNotRegistered) || !strings.Contains(err.Error(), `"no.such"`) || out != nil {
-		t.Errorf("Invoke of a name that is not registered = %v, %v; want ErrNotRegistered and the name", out, err)
-	}
-	if out, err := executor.Invoke(nilCtx, name, data); err == nil || !strings.Contains(err.Error(), "nil ctx") {
+	if out, err := executor.Invoke(nilCtx, r); err == nil || !strings.Contains(err.Error(), "nil ctx") {
 		t.Errorf("Invoke with a nil ctx = %v, %v; want an error that says so", out, err)
 	}
-	for _, data := range [][]byte{nil, {}, {0}, {0, 0x80}, {0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0, 200}} {
-		if out, err := executor.Invoke(t.Context(), name, data); err == nil {
-			t.Errorf("Invoke with the data %v = %v, nil; want an error", data, out)
+	for _, items := range []int{-1, math.MinInt, 5, math.MaxInt} {
+		many := r
+		many.Items = items
+		if out, err := executor.Invoke(t.Context(), many); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%d items in 4 bytes", items)) {
+			t.Errorf("Invoke of %d items in 4 bytes = %v, %v; want an error that says so", items, out, err)
 		}
+	}
+	r.Func = "no.such"
+	if out, err := executor.Invoke(t.Context(), r); !errors.Is(err, executor.ErrNotRegistered) || !strings.Contains(err.Error(), `"no.such"`) || out.Data != nil {
+		t.Errorf("Invoke of a name that is not registered = %v, %v; want ErrNotRegistered and the name", out, err)
 	}
 }
 
-// WIRE-09: an argument for another type is an error that names function and
-// type.
+// An argument for another type is an error that names function and type.
 func TestInvokeWithAnArgumentOfAnotherType(t *testing.T) {
 	const name = "github.com/gofutures/futures/executor_test.remoteDouble"
 	text, _ := capture(remoteUpper, "seven b")
-	_, data, err := text.Encode()
+	r, err := text.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := executor.Invoke(t.Context(), name, data)
+	r.Func = name
+	out, err := executor.Invoke(t.Context(), r)
 	if err != nil {
 		t.Fatalf("Invoke = %v; want the error where the result is", err)
 	}
@@ -336,109 +334,31 @@ func TestInvokePassesItsCtxOn(t *testing.T) {
 	}
 }
 
-// pipe is an executor as a user may write it, for other machines: a call goes as
-// a name and bytes to where Invoke makes it, and what came of it comes back. The
-// other machines are goroutines here.
-type pipe struct {
-	workers int
-	calls   sync.WaitGroup // that were taken
-
-	mu      sync.Mutex // guards the fields below
-	closed  bool
-	queue   []piped
-	working int
-}
-
-type piped struct {
-	call *executor.Call
-	name string
-	data []byte
-	left func() bool // forgets the ctx
-}
-
-func (p *pipe) Workers() int { return max(1, p.workers) }
-
-func (p *pipe) Execute(ctx context.Context, c *executor.Call) {
-	name, data, err := c.Encode()
-	if err != nil {
-		c.Reject(err)
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		c.Reject(executor.ErrShutdown)
-		return
-	}
-	p.calls.Add(1)
-	m := piped{call: c, name: name, data: slices.Clone(data)}
-	m.left = context.AfterFunc(ctx, func() { c.Cancel() })
-	p.queue = append(p.queue, m)
-	if p.working < p.Workers() {
-		p.working++
-		go p.work()
-	}
-}
-
-func (p *pipe) work() {
-	for {
-		p.mu.Lock()
-		if len(p.queue) == 0 {
-			p.working--
-			p.mu.Unlock()
-			return
-		}
-		m := p.queue[0]
-		p.queue[0] = piped{}
-		p.queue = p.queue[1:]
-		p.mu.Unlock()
-		if m.call.Start() {
-			m.call.Complete(executor.Invoke(m.call.Context(), m.name, m.data))
-		}
-		m.left()
-		p.calls.Done()
-	}
-}
-
-func (p *pipe) Close() error {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	p.calls.Wait()
-	return nil
-}
-
-// An executor that does no more than its documentation tells it to is one.
-func TestExecutorOverEncodeAndInvokeKeepsItsPromises(t *testing.T) {
-	executortest.Run(t, func(workers int) executor.Executor { return &pipe{workers: workers} })
-}
-
-// D12, D13: chunks cross with the outcome of each item.
+// Chunks cross with the outcome of each item.
 func TestMapsCrossByEncodeAndInvoke(t *testing.T) {
-	p := &pipe{workers: 3}
-	defer p.Close()
+	ex := elsewhere{}
 	in := make([]int32, 1000)
 	want := make([]int32, len(in))
 	for i := range in {
 		in[i], want[i] = int32(i), int32(2*i)
 	}
-	if got, err := executor.MapSlice(t.Context(), p, remoteDouble, in); !slices.Equal(got, want) || err != nil {
+	if got, err := executor.MapSlice(t.Context(), ex, remoteDouble, in); !slices.Equal(got, want) || err != nil {
 		t.Errorf("MapSlice = %d results, %v; want %d, doubled", len(got), err, len(want))
 	}
-	got, err := executor.Collect(executor.Map(t.Context(), p, remoteDouble, slices.Values(in), executor.ChunkSize(7)))
+	got, err := executor.Collect(executor.Map(t.Context(), ex, remoteDouble, slices.Values(in), executor.ChunkSize(7)))
 	if !slices.Equal(got, want) || err != nil {
 		t.Errorf("Map with ChunkSize(7) = %d results, %v; want %d, doubled", len(got), err, len(want))
 	}
 	hows := []string{"a", "fail", "panic", "b", "goexit", "c"}
 	var outcomes []string
-	for s, err := range executor.Map(t.Context(), p, remoteAct, slices.Values(hows), executor.ChunkSize(6)) {
+	for s, err := range executor.Map(t.Context(), ex, remoteAct, slices.Values(hows), executor.ChunkSize(6)) {
 		outcomes = append(outcomes, fmt.Sprintf("%s/%T", s, err))
 	}
 	wanted := []string{"did a/<nil>", "/*executor.RemoteError", "/*executor.PanicError", "did b/<nil>", "/*errors.errorString", "did c/<nil>"}
 	if !slices.Equal(outcomes, wanted) {
 		t.Errorf("Map over %v in one chunk = %v; want %v", hows, outcomes, wanted)
 	}
-	_, err = executor.MapSlice(t.Context(), p, remoteAct, hows, executor.ChunkSize(6))
+	_, err = executor.MapSlice(t.Context(), ex, remoteAct, hows, executor.ChunkSize(6))
 	if !errors.Is(err, errRemote) || errors.Is(err, executor.ErrGoexit) {
 		t.Errorf("MapSlice over %v in one chunk: %v; want the error of index 1", hows, err)
 	}
@@ -448,47 +368,50 @@ func TestMapsCrossByEncodeAndInvoke(t *testing.T) {
 // taken.
 var fuzzed = []struct {
 	name     string
-	complete func(out []byte, err error) (ended bool)
+	complete func(reply executor.Reply, err error) (ended bool)
 }{
-	{"remoteSum", func(out []byte, err error) bool { return completes(remoteSum, nil, out, err) }},
-	{"remoteTree", func(out []byte, err error) bool { return completes(remoteTree, nil, out, err) }},
-	{"remoteDouble", func(out []byte, err error) bool { return completes(remoteDouble, 0, out, err) }},
-	{"remoteEcho", func(out []byte, err error) bool { return completes(remoteEcho, nil, out, err) }},
+	{"remoteSum", func(r executor.Reply, err error) bool { return completes(remoteSum, nil, r, err) }},
+	{"remoteTree", func(r executor.Reply, err error) bool { return completes(remoteTree, nil, r, err) }},
+	{"remoteDouble", func(r executor.Reply, err error) bool { return completes(remoteDouble, 0, r, err) }},
+	{"remoteEcho", func(r executor.Reply, err error) bool { return completes(remoteEcho, nil, r, err) }},
 }
 
 func init() { executor.Register(remoteEcho) }
 
 func remoteEcho(_ context.Context, b []byte) ([]byte, error) { return b, nil }
 
-func completes[In, Out any](fn executor.Func[In, Out], in In, out []byte, err error) bool {
+func completes[In, Out any](fn executor.Func[In, Out], in In, r executor.Reply, err error) bool {
 	c, f := capture(fn, in)
-	c.Complete(out, err)
+	c.Complete(r, err)
 	return f.State() == executor.Finished
 }
 
 // FuzzInvoke: whatever comes from elsewhere, as an argument or as a result,
-// ends in a result or in an error, and takes memory in proportion: WIRE-01, SEC-07.
+// ends in a result or in an error, and takes memory in proportion.
 func FuzzInvoke(f *testing.F) {
-	seed := func(which uint8, encode func() (string, []byte, error)) {
-		_, data, err := encode()
+	seed := func(which uint8, c *executor.Call) {
+		r, err := c.Encode()
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(which, data)
+		f.Add(which, r.Data, r.IsNil, r.Items, r.StopsAtError)
 	}
-	seed(0, func() (string, []byte, error) {
-		c, _ := capture(remoteSum, []float64{1, math.NaN()})
-		return c.Encode()
-	})
-	seed(0, func() (string, []byte, error) { c, _ := capture(remoteSum, nil); return c.Encode() })
+	sum, _ := capture(remoteSum, []float64{1, math.NaN()})
+	seed(0, sum)
+	sum, _ = capture(remoteSum, nil)
+	seed(0, sum)
 	t := &tree{
 		Name: "a", Times: map[string]time.Time{"x": time.Unix(1, 2)}, Next: &tree{}, Kids: []*tree{nil, {Raw: []byte{1}}},
 		Any: &struct{ F float32 }{1},
 	}
-	seed(1, func() (string, []byte, error) { c, _ := capture(remoteTree, t); return c.Encode() })
-	seed(1, func() (string, []byte, error) { c, _ := capture(remoteTree, nil); return c.Encode() })
-	seed(2, func() (string, []byte, error) { c, _ := capture(remoteDouble, 5); return c.Encode() })
-	seed(3, func() (string, []byte, error) { c, _ := capture(remoteEcho, []byte("abc")); return c.Encode() })
+	one, _ := capture(remoteTree, t)
+	seed(1, one)
+	one, _ = capture(remoteTree, nil)
+	seed(1, one)
+	number, _ := capture(remoteDouble, 5)
+	seed(2, number)
+	text, _ := capture(remoteEcho, []byte("abc"))
+	seed(3, text)
 	for which, chunk := range []func(captor){
 		func(c captor) {
 			readOn(executor.Map(context.Background(), c, remoteSum, slices.Values([][]float64{{1}, nil, {2, 3}}), executor.ChunkSize(3)))
@@ -504,23 +427,24 @@ func FuzzInvoke(f *testing.F) {
 		over := make(chan struct{})
 		go func() { chunk(c); close(over) }()
 		call := <-c
-		seed(uint8(which), call.Encode)
+		seed(uint8(which), call)
 		call.Reject(errRemote)
 		<-over
 	}
-	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
+	f.Fuzz(func(t *testing.T, which uint8, data []byte, isNil bool, items int, stops bool) {
 		to := fuzzed[int(which)%len(fuzzed)]
+		r := executor.Request{Func: "github.com/gofutures/futures/executor_test." + to.name, Data: data, IsNil: isNil, Items: items, StopsAtError: stops}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		out, err := executor.Invoke(context.Background(), "github.com/gofutures/futures/executor_test."+to.name, data)
-		if err == nil && len(out) == 0 {
-			t.Errorf("Invoke of %s with %q = nothing, nil; want a result or an error", to.name, data)
+		reply, err := executor.Invoke(context.Background(), r)
+		if err == nil && reply.Kind == 0 {
+			t.Errorf("Invoke of %+v = nothing, nil; want a result or an error", r)
 		}
-		if !to.complete(out, err) {
-			t.Errorf("Complete with what Invoke of %s with %q returned, %q, %v, has not ended the call", to.name, data, out, err)
+		if !to.complete(reply, err) {
+			t.Errorf("Complete with what Invoke of %+v returned, %+v, %v, has not ended the call", r, reply, err)
 		}
-		if !to.complete(data, nil) {
-			t.Errorf("Complete with %q has not ended a call of %s", data, to.name)
+		if nonsense := (executor.Reply{Kind: uint8(items), IsNil: isNil, Data: data}); !to.complete(nonsense, nil) {
+			t.Errorf("Complete with %+v has not ended a call of %s", nonsense, to.name)
 		}
 		runtime.ReadMemStats(&after)
 		if took, most := after.TotalAlloc-before.TotalAlloc, uint64(8<<20+2000*len(data)); took > most {

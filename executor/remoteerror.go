@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/gofutures/futures/executor/internal/codec"
+	"github.com/gofutures/futures/executor/internal/procpool"
 )
 
 // RemoteError is an error that a function returned in another process. Its
@@ -58,7 +59,7 @@ var failureCodec = sync.OnceValue(func() *codec.Codec[failureMessage] {
 // failure encodes an error. Methods of the user's error may do what they like:
 // panic, end the goroutine, or lead round in a circle. Those that never return are
 // not waited for by anybody but this call.
-func failure(err error, source string) result {
+func failure(err error, source string) reply {
 	var m failureMessage
 	if ended := contain(func() { m = describe(err, source, 0) }); ended != nil {
 		m = failureMessage{Type: fmt.Sprintf("%T", err), Stack: []byte(source), Message: "executor: a method of the error ended its goroutine with runtime.Goexit"}
@@ -67,7 +68,7 @@ func failure(err error, source string) result {
 	if encErr != nil {
 		data, _ = failureCodec().Append(nil, failureMessage{Type: "error", Message: "executor: an error that cannot cross: " + encErr.Error()})
 	}
-	return result{wentWrong, data}
+	return reply{Kind: procpool.Failed, Data: data}
 }
 
 // describe puts err into words. A panic that is the value of a panic, and so

@@ -39,8 +39,8 @@ func (r *room) unblock(live int) {
 	}
 }
 
-// leave lets the submitter of c go, which was cancelled, if it waits.
-func (r *room) leave(c *Call) {
+// remove lets the submitter of c go, which was cancelled, if it waits.
+func (r *room) remove(c *Call) {
 	for i, s := range r.blocked {
 		if s.call == c {
 			close(s.room)
@@ -50,7 +50,7 @@ func (r *room) leave(c *Call) {
 	}
 }
 
-// clear lets nobody wait any more, and returns who did, for turnAway.
+// clear lets nobody wait any more, and returns the submitters that did, for rejectBlocked.
 func (r *room) clear() []*submitter {
 	blocked := r.blocked
 	r.blocked = nil
@@ -59,7 +59,7 @@ func (r *room) clear() []*submitter {
 
 // wait waits until there is room for the call of s, or it has ended.
 func (s *submitter) wait(ctx context.Context) {
-	if await(ctx, s.room) != nil {
-		s.call.drop(expired)
+	if !await(ctx, s.room) {
+		s.call.cancelAs(expired)
 	}
 }

@@ -28,7 +28,7 @@ func submitWithValue(ex executor.Executor, n int) weak.Pointer[big] {
 	return weak.Make(value)
 }
 
-// D28: calls with one ctx share what is known of it; when the last has ended, that
+// Calls with one ctx share what is known of it; when the last has ended, that
 // goes too, though the executor lives on.
 func TestAnExecutorThatHasNothingToDoHoldsNoCtx(t *testing.T) {
 	eachBubble(t, func(t *testing.T, ex opened) {
@@ -58,7 +58,7 @@ func TestACtxNeedNotBeComparable(t *testing.T) {
 	})
 }
 
-// D28: nor does one that has other calls.
+// Nor does an executor hold a ctx while it has calls with another one.
 func TestACtxIsNotHeldWhenItsLastCallHasEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, ex := range map[string]opened{"ThreadPoolExecutor": &executor.ThreadPoolExecutor{MaxWorkers: 2}, "ThreadPerTask": &executor.ThreadPerTask{}} {
@@ -104,7 +104,7 @@ func cancelTheLast(ex executor.Executor) weak.Pointer[big] {
 	return weak.Make(value)
 }
 
-// D28: a runner that was cancelled in the queue holds nothing of its MapSlice.
+// A runner that was cancelled in the queue holds nothing of its MapSlice.
 func TestAMapSliceThatIsCancelledInTheQueueIsNotHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}

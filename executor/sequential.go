@@ -13,7 +13,7 @@ import "context"
 // executor. Calls are never queued, so they cannot be cancelled before they
 // start, and a future is done when Submit returns it.
 type Sequential struct {
-	intake intake
+	tracker tracker
 }
 
 // Execute is called by [Submit].
@@ -22,15 +22,15 @@ func (e *Sequential) Execute(ctx context.Context, c *Call) {
 		c.Reject(errNilExecutor("Sequential"))
 		return
 	}
-	if !e.intake.accept(c) {
+	if !e.tracker.admitAndStart(c) {
 		return
 	}
 	ran := make(chan struct{})
 	go func() {
 		defer close(ran)
-		e.intake.conduct(c)
+		e.tracker.runToEnd(c)
 	}()
-	_ = await(context.WithoutCancel(ctx), ran) // a call that submits lends its place
+	await(context.WithoutCancel(ctx), ran) // a call that submits lends its place
 }
 
 // Workers returns 1.
@@ -38,7 +38,7 @@ func (e *Sequential) Workers() int { return 1 }
 
 // Stats counts the calls so far.
 func (e *Sequential) Stats() Stats {
-	s := e.intake.snapshot()
+	s := e.tracker.snapshot()
 	s.Workers = s.Running
 	return s
 }
@@ -53,5 +53,5 @@ func (e *Sequential) Close() error { return e.Shutdown(context.Background()) }
 // [ErrPending] and ctx's error if calls still run. Called from a call of this
 // executor, with the ctx of that call, it does not wait for that call.
 func (e *Sequential) Shutdown(ctx context.Context) error {
-	return e.intake.shutdown(ctx, func() {})
+	return e.tracker.shutdown(ctx, func() {})
 }

@@ -6,8 +6,13 @@ import (
 	"sync/atomic"
 
 	"github.com/gofutures/futures/executor/internal/codec"
+	"github.com/gofutures/futures/executor/internal/items"
+	"github.com/gofutures/futures/executor/internal/procpool"
 	"github.com/gofutures/futures/executor/internal/wire"
 )
+
+// notes are what is noted of a chunk that is made.
+type notes = procpool.Journal
 
 // series is a chunk that is being made in another process: one item after another,
 // each with its own outcome. Code of the user's around an item, which decodes its
@@ -28,13 +33,10 @@ type series[In, Out any] struct {
 // arguments.
 func (r *registered[In, Out]) makesInPlace() bool { return codec.SameNumbers(r.in, r.out) }
 
-func (r *registered[In, Out]) callItems(ctx context.Context, p parcel, n *notes) {
+func (r *registered[In, Out]) callItems(ctx context.Context, p request, n *notes) {
 	s := &series[In, Out]{registered: r, notes: n, ctx: ctx, stops: p.stops, encoded: p.data}
 	if r.out.Size() == 0 {
-		n.kind = outcomes
-		if n.work != nil {
-			n.start()
-		}
+		n.TakeOutcomes()
 	}
 	s.args, _ = r.in.AliasAll(p.data)
 	if len(s.args) != p.n {
@@ -43,26 +45,20 @@ func (r *registered[In, Out]) callItems(ctx context.Context, p parcel, n *notes)
 	if s.stops {
 		defer context.AfterFunc(ctx, func() { s.isOver.Store(true) })()
 	}
-	for !s.makeAll() {
-	}
+	_ = contain(func() { items.Each(s.makeLeft, s.passOver) }) // what comes of it is noted
 }
 
-// makeAll makes the items that are left. It returns false when one has panicked or
-// ended the goroutine, after which others may be left.
-func (s *series[In, Out]) makeAll() (isDone bool) {
-	ended := contain(s.makeLeft)
-	if ended == nil {
-		return true
-	}
-	s.fail(ended)
+// passOver notes that the item which was made has not returned.
+func (s *series[In, Out]) passOver(recovered any) (goOn bool) {
+	s.fail(caught(recovered))
 	s.i++
-	return false
+	return true
 }
 
-// makeLeft is makeAll on a goroutine that an item may end. callFirst knows its name.
+// makeLeft makes the items that are left. callFirst knows its name.
 func (s *series[In, Out]) makeLeft() {
 	s.makeNumbers()
-	for ; !s.isOver.Load() && s.begin(s.i); s.i++ {
+	for ; !s.isOver.Load() && s.Begin(s.i); s.i++ {
 		s.makeOne()
 	}
 }
@@ -71,16 +67,17 @@ func (s *series[In, Out]) makeLeft() {
 // for their results: the loop of makeLeft, with less in it. A cheap item takes 6 ns
 // here, half of which is the claim, and 33 there.
 func (s *series[In, Out]) makeNumbers() {
-	if s.args == nil || s.word == nil || s.kind != values {
+	noted, items, ok := s.Memory()
+	if s.args == nil || !ok {
 		return
 	}
-	out, ok := codec.Room(s.out, s.bytes)
+	out, ok := codec.Room(s.out, noted)
 	if !ok {
 		return
 	}
 	fn, ctx, args, size := s.fn, s.ctx, s.args, s.out.Size()
-	items, bytes := s.items, len(s.bytes)
-	for ; len(out) > 0 && !s.isOver.Load() && s.begin(s.i); s.i++ {
+	bytes := len(noted)
+	for ; len(out) > 0 && !s.isOver.Load() && s.Begin(s.i); s.i++ {
 		value, err := fn(ctx, args[s.i])
 		if err != nil {
 			s.fail(err)
@@ -90,8 +87,7 @@ func (s *series[In, Out]) makeNumbers() {
 		out[0] = value
 		out = out[1:]
 		items, bytes = items+1, bytes+size
-		s.items, s.bytes = items, s.bytes[:bytes]
-		s.head.note(items, bytes)
+		s.Wrote(items, bytes)
 	}
 }
 
@@ -127,18 +123,17 @@ func (s *series[In, Out]) argument() (in In, err error) {
 
 // keep notes what an item returned.
 func (s *series[In, Out]) keep(value *Out) error {
-	if s.kind == values && s.hasRoom(s.out.Size()) {
-		data, err := s.out.AppendAt(s.bytes, value)
+	if noted, ok := s.Room(s.out.Size()); ok {
+		data, err := s.out.AppendAt(noted, value)
 		if err != nil {
 			return err
 		}
-		s.bytes = data
-		s.note()
+		s.Value(data)
 		return nil
 	}
 	r := s.encode(*value, nil)
 	s.outcome(r)
-	if s.stops && r.kind == wentWrong {
+	if s.stops && r.Kind == procpool.Failed {
 		s.isOver.Store(true)
 	}
 	return nil
@@ -153,12 +148,20 @@ func (s *series[In, Out]) fail(err error) {
 	}
 }
 
+// outcome notes what came of the next item.
+func (s *series[In, Out]) outcome(r reply) {
+	if len(r.Data) > procpool.MaxData {
+		r = failure(fmt.Errorf("executor: a result has %d bytes; the limit is %d", len(r.Data), procpool.MaxData), "")
+	}
+	s.Outcome(r)
+}
+
 // decoding is the items of a chunk as they are decoded, in the process that gets the
 // results.
 type decoding[In, Out any] struct {
 	*registered[In, Out]
 	data   []byte
-	kind   resultKind
+	kind   procpool.Kind
 	out    []Out
 	n      int                    // items so far
 	failed func(i int, err error) // is told of each that has failed
@@ -168,20 +171,18 @@ type decoding[In, Out any] struct {
 // returns for how many there was something: less than len(out) if the chunk was to
 // stop at an error, or at the end of its ctx. An item that failed is told to failed,
 // also one whose unmarshaler panics or ends the goroutine.
-func decodeMany[In, Out any](fn Func[In, Out], res result, out []Out, failed func(i int, err error)) (n int, err error) {
+func decodeMany[In, Out any](fn Func[In, Out], res reply, out []Out, failed func(i int, err error)) (n int, err error) {
 	r, err := find(fn)
 	if err != nil {
 		return 0, err
 	}
-	d := decoding[In, Out]{registered: r, data: res.data, kind: res.kind, out: out, failed: failed}
-	switch res.kind {
-	case wentWrong:
-		return 0, remoteError(res.data)
-	case values:
+	d := decoding[In, Out]{registered: r, data: res.Data, kind: res.Kind, out: out, failed: failed}
+	switch res.Kind {
+	case procpool.Values:
 		if d.allAtOnce() {
 			return d.n, nil
 		}
-	case outcomes:
+	case procpool.Outcomes:
 	default:
 		return 0, errMalformed(r.about_.name)
 	}
@@ -189,14 +190,15 @@ func decodeMany[In, Out any](fn Func[In, Out], res result, out []Out, failed fun
 		err = d.goOn()
 		return d.n, err
 	}
-	for isOver := false; !isOver; {
-		ended := contain(func() { err = d.goOn() })
-		if isOver = ended == nil; !isOver {
-			failed(d.n, fmt.Errorf("executor: the result of %s: its unmarshaler: %w", r.about_.name, ended))
-			d.n++
-		}
-	}
+	_ = contain(func() { items.Each(func() { err = d.goOn() }, d.passOver) })
 	return d.n, err
+}
+
+// passOver says that the unmarshaler of the item which was decoded has not returned.
+func (d *decoding[In, Out]) passOver(recovered any) (goOn bool) {
+	d.failed(d.n, fmt.Errorf("executor: the result of %s: its unmarshaler: %w", d.about_.name, caught(recovered)))
+	d.n++
+	return true
 }
 
 // allAtOnce decodes numbers with one copy.
@@ -224,13 +226,13 @@ func (d *decoding[In, Out]) goOn() error {
 }
 
 // next takes off what came of the next item.
-func (d *decoding[In, Out]) next() (r result, err error) {
-	if d.kind == values {
-		r.kind = returned
-		r.data, d.data, err = wire.CutItem(d.data, d.registered.out.Size())
+func (d *decoding[In, Out]) next() (r reply, err error) {
+	if d.kind == procpool.Values {
+		r.Kind = procpool.Returned
+		r.Data, d.data, err = wire.CutItem(d.data, d.registered.out.Size())
 		return r, err
 	}
 	o, rest, err := wire.CutOutcome(d.data)
 	d.data = rest
-	return result{resultKind(o.Kind), o.Data}, err
+	return reply{Kind: procpool.Kind(o.Kind), Data: o.Data}, err
 }

@@ -289,8 +289,8 @@ func TestShutdownEndsAMapWhoseRunnersAreAside(t *testing.T) {
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
 		_ = ex.Shutdown(over)
-		if err := <-ended; !errors.Is(err, executor.ErrShutdown) {
-			t.Errorf("MapSlice returns %v; want ErrShutdown", err)
+		if err := <-ended; !errors.Is(err, executor.ErrCancelled) {
+			t.Errorf("MapSlice returns %v; want ErrCancelled", err)
 		}
 		require.NoError(t, ex.Close())
 	})

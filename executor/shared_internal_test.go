@@ -35,6 +35,7 @@ func copied(numbers ...int32) *Shared[int32] {
 }
 
 func TestSharedIsCopiedWhereMemoryCannotBeShared(t *testing.T) {
+	needsProcesses(t)
 	ctx := context.Background()
 	ex := &ProcessPoolExecutor{MaxWorkers: 1, Stderr: io.Discard}
 	defer ex.Close()

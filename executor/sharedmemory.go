@@ -182,7 +182,7 @@ type sharedTable struct {
 // sharedKey is what there is one mapping of.
 type sharedKey struct {
 	nonce      [16]byte
-	isWritable bool // it is always, for who has made it
+	isWritable bool // it is always, for the process that has made it
 }
 
 const (

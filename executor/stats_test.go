@@ -15,7 +15,7 @@ import (
 	"github.com/gofutures/futures/executor"
 )
 
-// D27: how each kind of call is counted.
+// Each row has what is done to an executor, and its counters afterwards.
 func TestEachCallIsCountedByItsEnd(t *testing.T) {
 	nap := func(ctx context.Context, d time.Duration) func(opened) {
 		return func(ex opened) { executor.Submit(ctx, ex, sleep, d) }
@@ -302,7 +302,7 @@ func TestABoundedQueueHasItsRoomAfterManyCancellations(t *testing.T) {
 	})
 }
 
-// D27, while calls leave the queue in batches.
+// The counters are read while calls leave the queue in batches.
 func TestStatsAddUpAtEachMomentOfALongQueue(t *testing.T) {
 	ex := &executor.ThreadPoolExecutor{MaxWorkers: 2}
 	defer ex.Close()

@@ -21,6 +21,7 @@ import (
 
 	"github.com/gofutures/futures/executor/internal/codec"
 	"github.com/gofutures/futures/executor/internal/proc"
+	"github.com/gofutures/futures/executor/internal/procpool"
 	"github.com/gofutures/futures/executor/internal/wire"
 )
 
@@ -60,7 +61,7 @@ func cutTexts(_ context.Context, c cut) ([]string, error) {
 // shared memory its result is.
 func cutBytes(_ context.Context, c cut) ([]byte, error) {
 	return nil, c.writeAndDie(func(memory *cutMemory) (here []byte, d wire.Data, err error) {
-		return nil, wire.Data{Shared: true, Area: resultsArea, Len: cutLen}, memory.keepResult(cutBytesWhole())
+		return nil, wire.Data{Shared: true, Area: 1, Len: cutLen}, memory.keepResult(cutBytesWhole())
 	})
 }
 
@@ -85,12 +86,12 @@ func cutBytesWhole() []byte {
 // writeAndDie does what the worker does with a result, up to the cut. It returns
 // if it cannot. The data of the result is what load returns.
 func (c cut) writeAndDie(load func(*cutMemory) (here []byte, d wire.Data, err error)) error {
-	const resultsFD = 4 // as package proc has it
+	const repliesFD = 4 // as package proc has it
 	memory, err := openCutMemory()
 	if err != nil {
 		return err
 	}
-	m := wire.Result{Kind: byte(returned), Spent: time.Millisecond}
+	m := wire.Reply{Kind: byte(procpool.Returned), Spent: time.Millisecond}
 	if m.Slot, m.Serial, err = memory.current(); err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (c cut) writeAndDie(load func(*cutMemory) (here []byte, d wire.Data, err er
 	if c.FromEnd {
 		n = len(head) + len(data) - n
 	}
-	fd, err := syscall.Dup(resultsFD)
+	fd, err := syscall.Dup(repliesFD)
 	if err != nil {
 		return err
 	}
@@ -152,13 +153,14 @@ func openCutMemory() (*cutMemory, error) {
 
 // current returns the call that runs, by its slot.
 func (m *cutMemory) current() (slot uint32, serial uint64, err error) {
-	words := make([]byte, 4*aheadCalls)
+	const aheadJobs, started = 254, 2 // as package procpool has it
+	words := make([]byte, 4*aheadJobs)
 	if _, err := m.own.ReadAt(words, m.start); err != nil {
 		return 0, 0, err
 	}
-	for i := range aheadCalls {
+	for i := range aheadJobs {
 		word := binary.NativeEndian.Uint32(words[4*i:])
-		if serial := uint64(word >> 2); word == startedWord(serial) {
+		if serial := uint64(word >> 2); word == uint32(serial)<<2|started {
 			return uint32(i), serial, nil
 		}
 	}
@@ -221,10 +223,11 @@ func cuts(r *rand.Rand, isLong bool) []cut {
 	return append(list, cut{FromEnd: true}, cut{FromEnd: true, More: 3}, cut{FromEnd: true, More: 1000})
 }
 
-// TESTS.md: PROC-07, WIRE-04, D3. A worker that is killed while it writes a
-// result of 16 MiB: what is cut is a death, what is whole is a result. The
-// workers are real ones, which write what a worker writes and stop there.
+// A worker is killed while it writes a result of 16 MiB: a result that is cut
+// is a death, one that is whole is a result. The workers are real ones, which
+// write what a worker writes and stop there.
 func TestResultCutAtEveryByte(t *testing.T) {
+	needsProcesses(t)
 	seed := uint64(0)
 	if f := flag.Lookup("stress.seed"); f != nil { // of the other stress tests
 		seed, _ = strconv.ParseUint(f.Value.String(), 10, 64)

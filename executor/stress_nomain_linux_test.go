@@ -8,15 +8,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gofutures/futures/executor/executortest"
 )
 
-// TESTS.md: PROC-16, D23. Programs that forget executor.WorkerMain, or call it
-// too late, start at most as many processes as they want workers, and end by
-// themselves with one error that says what to do.
+// Programs that forget executor.WorkerMain, or call it too late, start at most
+// as many processes as they want workers, and end by themselves with one error
+// that says what to do.
 func TestProgramWithoutWorkerMain(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skipf("it builds programs, and there is no go: %v", err)
 	}
+	executortest.NeedsProcesses(t)
 	const workers = 3
 	for _, p := range []struct {
 		name string // of its folder in testdata
@@ -27,7 +30,7 @@ func TestProgramWithoutWorkerMain(t *testing.T) {
 		{"nomain", nil, 1 + workers, "main has not called executor.WorkerMain()"},
 		{"latemain", nil, 1 + workers, "main has not called executor.WorkerMain()"},
 		// Whether that would help the next time, nobody can know: it is tried
-		// five times (D22).
+		// five times.
 		{"hiddenmain", []string{"run"}, 1 + workers + 5, "is executor.WorkerMain() the first line of main?"},
 	} {
 		if p.name != "nomain" && sized(0, 1) == 0 {

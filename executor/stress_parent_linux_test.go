@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 // doomedEnv is in the environment of the parents that are killed, and so of
@@ -93,13 +94,14 @@ func beDoomed() {
 	select {}
 }
 
-// TESTS.md: PROC-20, D18. A parent is killed at random moments of its first
-// 300 ms, or of those after all its calls are up: workers start, spin, block,
-// run a program, have workers of their own, are stopped and go on.
+// A parent is killed at random moments of its first 300 ms, or of those after
+// all its calls are up: workers start, spin, block, run a program, have workers
+// of their own, are stopped and go on.
 func TestParentKilledLeavesNobody(t *testing.T) {
 	if os.Getenv(doomedEnv) != "" {
 		beDoomed()
 	}
+	executortest.NeedsProcesses(t)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}

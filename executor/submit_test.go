@@ -14,7 +14,7 @@ import (
 	"github.com/gofutures/futures/executor"
 )
 
-// SUB-01, D29: what Python raises is the error of the future; 0 has a meaning.
+// What Python raises is the error of the future; 0 has a meaning.
 func TestSubmitToAnExecutorWithANegativeSizeIsAnError(t *testing.T) {
 	for name, ex := range map[string]*executor.ThreadPoolExecutor{
 		"MaxWorkers -1": {MaxWorkers: -1},
@@ -46,7 +46,7 @@ func wantOneErrorThenClose(t *testing.T, name string, ex *executor.ThreadPoolExe
 	}
 }
 
-// SUB-01: MaxWorkers 0 is GOMAXPROCS, not an error as in Python.
+// In Python, MaxWorkers 0 is an error.
 func TestZeroMaxWorkersMeansGOMAXPROCS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ex executor.ThreadPoolExecutor
@@ -64,7 +64,6 @@ func TestZeroMaxWorkersMeansGOMAXPROCS(t *testing.T) {
 	})
 }
 
-// SUB-02, D29.
 func TestSubmitOfSillyInputIsAnErrorOfTheFuture(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		ctx := t.Context()
@@ -91,7 +90,6 @@ func TestSubmitOfSillyInputIsAnErrorOfTheFuture(t *testing.T) {
 	})
 }
 
-// SUB-03.
 func TestAsManyCallsRunAsThereAreWorkers(t *testing.T) {
 	for _, workers := range []int{1, 2, 5} {
 		t.Run(fmt.Sprint(workers, " workers"), func(t *testing.T) {
@@ -129,7 +127,6 @@ func TestAsManyCallsRunAsThereAreWorkers(t *testing.T) {
 	}
 }
 
-// SUB-04.
 func TestAnIdleWorkerIsUsedAgain(t *testing.T) {
 	ex := &executor.ThreadPoolExecutor{MaxWorkers: 8}
 	defer ex.Close()
@@ -144,7 +141,6 @@ func TestAnIdleWorkerIsUsedAgain(t *testing.T) {
 	}
 }
 
-// SUB-06.
 func TestManyGoroutinesMayShareAnExecutor(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		var wg sync.WaitGroup
@@ -200,7 +196,7 @@ func shareSubmit(t *testing.T, ex opened) {
 	}
 }
 
-// SUB-08: what identifies a call is the call, not its function.
+// The call identifies itself, not its function.
 func TestOneFunctionSubmittedManyTimesRunsOnceForEachAcceptedCall(t *testing.T) {
 	for _, limit := range []int{0, 1, 7} {
 		t.Run(fmt.Sprint("queue limit ", limit), func(t *testing.T) {
@@ -239,7 +235,7 @@ func TestOneFunctionSubmittedManyTimesRunsOnceForEachAcceptedCall(t *testing.T) 
 	}
 }
 
-// SUB-09: a submitter that never rests does not keep the calls from ending.
+// A submitter that never rests does not keep the calls from ending.
 func TestSubmitDoesNotStarveTheWorkersOfOneProcessor(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -255,8 +251,7 @@ func TestSubmitDoesNotStarveTheWorkersOfOneProcessor(t *testing.T) {
 	}
 }
 
-// FEATURES 1.2: Submit does not block, however long the queue is, unless it
-// was asked to.
+// Submit does not block, however long the queue is, unless it was asked to.
 func TestSubmitDoesNotBlockWithoutAQueueLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -277,7 +272,7 @@ func TestSubmitDoesNotBlockWithoutAQueueLimit(t *testing.T) {
 	})
 }
 
-// FEATURES 1.2: Submit after Close is an error of the future, not a panic.
+// Submit after Close is an error of the future, not a panic.
 func TestSubmitAfterCloseIsErrShutdown(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		ex.Close()

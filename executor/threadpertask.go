@@ -9,7 +9,7 @@ import "context"
 // It has no limit and no queue, so no call waits: Cancel returns false unless
 // the call has ended. Where a WaitGroup and its Go method say all, use those.
 type ThreadPerTask struct {
-	intake intake
+	tracker tracker
 }
 
 // Execute is called by [Submit].
@@ -18,8 +18,8 @@ func (e *ThreadPerTask) Execute(ctx context.Context, c *Call) {
 		c.Reject(errNilExecutor("ThreadPerTask"))
 		return
 	}
-	if e.intake.accept(c) {
-		go e.intake.conduct(c)
+	if e.tracker.admitAndStart(c) {
+		go e.tracker.runToEnd(c)
 	}
 }
 
@@ -28,7 +28,7 @@ func (e *ThreadPerTask) Workers() int { return 0 }
 
 // Stats counts the calls so far.
 func (e *ThreadPerTask) Stats() Stats {
-	s := e.intake.snapshot()
+	s := e.tracker.snapshot()
 	s.Workers = s.Running
 	return s
 }
@@ -43,5 +43,5 @@ func (e *ThreadPerTask) Close() error { return e.Shutdown(context.Background()) 
 // [ErrPending] and ctx's error if calls still run. Called from a call of this
 // executor, with the ctx of that call, it does not wait for that call.
 func (e *ThreadPerTask) Shutdown(ctx context.Context) error {
-	return e.intake.shutdown(ctx, func() {})
+	return e.tracker.shutdown(ctx, func() {})
 }

@@ -5,12 +5,74 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/gofutures/futures/executor/internal/osthread"
 )
+
+// How a goroutine pool moves calls from Submit to its workers. The nouns:
+//
+//   - The line is the calls that wait to start, in the order of Submit: line.go.
+//   - A worker is a goroutine of the pool, and makes one call after another.
+//   - A place is what one needs to make a call. There are as many as MaxWorkers, and a worker
+//     has one while it is not parked: place.go.
+//   - The seeker is a worker that has a place and no call, and looks for one. seeking says that
+//     there is one, and then nobody is woken for a call: the seeker sees to it. A worker that
+//     was woken and has not arrived counts as the seeker, so one wake-up at most is under way.
+//
+// Submission (execute, under tracker.mu):
+//
+//  1. The call is counted, and put at the end of the line.
+//  2. If there is a seeker, that is all: hasCome tells it.
+//  3. Else, if a place is free, summon takes the first call of the line, the place, and the
+//     worker that has parked last, or a new one, and makes it the seeker.
+//  4. unpark wakes or starts that worker, when the lock is free.
+//  5. With a QueueLimit, Submit waits for room (submitter.wait). The call is in the line
+//     meanwhile.
+//
+// A worker is woken:
+//
+//  6. arrive ends the seeking, and summons the next worker if work is left and a place is
+//     free. So a burst of small calls wakes as many workers as it keeps busy, one after
+//     another, and no submitter waits for that.
+//  7. startNext moves the call from pending to running. If somebody has withdrawn it, or a
+//     helper makes it, the worker goes on with 9.
+//
+// A call ends (finish):
+//
+//  8. If nothing was unusual, the worker takes the next call with popFast, without the lock.
+//     The lock is needed if the batch is empty, if the call has failed (the error is counted) or
+//     has a rare part (cold.go; it may have lent its place), and if contested says so.
+//  9. Else assign settles, under the lock, and before the future of the call is done, what
+//     the worker does next. Its place may be for another (handOver); then it parks. Else it
+//     takes the first call of the line, or, if there is none and no seeker, becomes the
+//     seeker, or it gives its place up and parks.
+//  10. A seeker spins for some microseconds, and comes back to 9. If it finds a call, it
+//     summons the next worker, as in 6: nobody was woken for what came meanwhile. A worker
+//     that may have woken a waiter does not seek: the waiter runs next on its core.
+//
+// A worker parks (park, idle.go): it waits to be summoned, or for sweep to dismiss it, after a
+// minute or two.
+//
+// Why no call is forgotten: a call is put into the line under the lock, and at that moment
+// there is a seeker, or a worker is summoned, or all places are held. In the last case,
+// whoever gives up a place looks at the line under the same lock (assign, giveUp), and a
+// seeker looks there before it parks.
+//
+// What was tried and was worse:
+//
+//   - Submitters and workers met at the lock for each call. With the batch, a call takes 0.78
+//     of that with 2 workers, 0.72 with 8.
+//   - What workers read for each call was on cache lines with what each Submit writes. Apart,
+//     a call takes 0.85.
+//   - Each call held its ctx and its executor itself, which was 16 bytes and a
+//     compare-and-swap. With an origin that calls share (origin.go), it takes 0.9.
+//   - Lock waits for longer than the lock is held, some 30 ns: see tracker.lock.
+//   - A batch for each worker would have calls wait behind another that one worker keeps for
+//     itself, and start out of order.
+//   - Counting each call as it ends needs the lock. The calls that popFast has returned are
+//     counted when somebody asks (unsettled).
 
 // ThreadPoolExecutor makes calls on at most MaxWorkers goroutines:
 // concurrent.futures.ThreadPoolExecutor. The zero value is ready to use. The
@@ -68,41 +130,37 @@ type ThreadPoolExecutor struct {
 	// stack. With an Initializer, nobody helps.
 	WaitersHelp bool
 
-	// What workers read for each call comes before what is written for each: where
-	// the two share a cache line, each waits for the other.
-	batch atomic.Pointer[batch] // in front of the queue
-	busy  atomic.Bool           // who ends a call has to look at more than the batch
-	come  atomic.Bool           // set when the queue gets its first call while somebody seeks
+	plainHost // but for what is below
 
-	intake intake // its mu guards the fields below too
+	// What workers read for each call, line.batch included, is apart from what is written for
+	// each: where the two share a cache line, each waits for the other.
+	contested atomic.Bool // a worker that ends a call takes the lock: see updateContested
+	hasCome   atomic.Bool // for the seeker: the queue was empty, and has got a call
+	line      line        // the calls that wait
+	_         [64]byte
+	tracker   tracker // its mu guards all but the two above
 
-	places    int     // calls that may run at once, 0 before the first call
-	spins     bool    // looking for work a little longer does not keep others from working
-	taken     int     // places that somebody has: workers that run or seek work, and calls that wait no longer
-	seeking   bool    // a worker seeks work, or was summoned: it will see to what is submitted
-	summoned  *worker // that has not arrived yet
-	queue     queue
-	batched   int       // calls taken from batches so far, but from this one
-	slowly    int       // calls taken from batches under the lock
-	idle      []*worker // without a place, the last to come is the first to go
-	returning []*place  // of calls that have lent theirs and want one back
-	share     share     // of the places, between maps and all else
-	look      look      // at GOMAXPROCS
-	room      room
-	broken    error
-	sweeper   *time.Timer // will call sweep; nil while nobody is idle
+	places   places      // who may execute
+	seeking  bool        // a worker seeks work, or was summoned: it will see to what is submitted
+	summoned *worker     // that has not arrived yet
+	idle     []*worker   // parked, the last to come is the first to go
+	sweeper  *time.Timer // will call sweep; nil while nobody is idle
+	spins    bool        // seeking work a little longer does not keep others from working
+	share    share       // of the places, between maps and all else
+	polling  polling     // of GOMAXPROCS
+	broken   error
 }
 
 // worker is a goroutine that makes calls. Its fields are its own, but for next
-// while it rests.
+// while it is parked.
 type worker struct {
 	wake  chan struct{} // holds 1; nil before the goroutine is started
 	step  step
 	call  *Call // that it makes
-	next  *Call // that it was given and has not started; guarded by intake.mu while the worker is summoned
+	next  *Call // that it was given and has not started; guarded by tracker.mu while the worker is summoned
 	gone  bool  // it was dismissed
-	woke  bool  // it may have woken a waiter, who runs next on this core: it must not spin before it has parked
-	swept bool  // guarded by intake.mu: it was idle at the last sweep
+	woke  bool  // it may have woken a waiter, who runs next on this core: it must not seek before it has parked
+	swept bool  // guarded by tracker.mu: it was idle at the last sweep
 
 	contexts contexts // of the calls that it makes
 }
@@ -113,13 +171,9 @@ type step int
 const (
 	working step = iota // make the call that it was given
 	seeking             // wait a little for a call, keeping its place
-	resting             // wait for who gives it a call and a place, or no call, to leave
+	parked              // wait to be given a call and a place, or to be dismissed
 	leaving
 )
-
-// idleTime is how long a worker waits for work before it ends, at least; it
-// may be twice as long.
-const idleTime = time.Minute
 
 // Execute is called by [Submit].
 func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
@@ -130,54 +184,54 @@ func (e *ThreadPoolExecutor) Execute(ctx context.Context, c *Call) {
 	e.execute(ctx, c, false)
 }
 
-// execute is Execute, also for a call whose route leads here already, as no other
+// execute is Execute, also for a call whose origin leads here already, as no other
 // call's does.
-func (e *ThreadPoolExecutor) execute(ctx context.Context, c *Call, isRouted bool) {
-	e.intake.lock()
+func (e *ThreadPoolExecutor) execute(ctx context.Context, c *Call, hasOrigin bool) {
+	e.tracker.lock()
 	if err := e.refusal(); err != nil {
-		e.intake.mu.Unlock()
+		e.tracker.mu.Unlock()
 		c.Reject(err)
 		return
 	}
-	if !isRouted && !e.intake.enter(c) {
-		e.intake.mu.Unlock()
+	if !hasOrigin && !e.tracker.claim(c) {
+		e.tracker.mu.Unlock()
 		return
 	}
-	e.intake.welcome(c)
-	e.queue.push(c)
-	if e.seeking && e.queue.len == 1 {
-		e.come.Store(true)
+	e.tracker.countIn(c)
+	e.line.queue.Push(c)
+	if e.seeking && e.line.queue.Len() == 1 {
+		e.hasCome.Store(true)
 	}
 	w := e.summon()
 	var s *submitter
-	if e.room.limit > 0 {
-		s = e.room.block(c, e.live())
+	if e.line.room.limit > 0 {
+		s = e.line.block(c)
 	}
-	e.intake.mu.Unlock()
+	e.tracker.mu.Unlock()
 
-	e.start(w)
-	if c.route.Load().done != nil {
-		e.intake.watches.add(c)
+	e.unpark(w)
+	if c.origin.Load().done != nil {
+		e.tracker.watches.add(c)
 	}
 	if s != nil {
 		s.wait(ctx)
 	}
 }
 
-// refusal returns why no call is taken, if so. intake.mu is held.
+// refusal returns why no call is taken, if so. tracker.mu is held.
 func (e *ThreadPoolExecutor) refusal() error {
 	switch {
-	case e.intake.closed:
+	case e.tracker.closed:
 		return ErrShutdown
 	case e.broken != nil:
 		return e.broken
-	case e.places == 0:
+	case e.places.total == 0:
 		return e.open()
 	}
 	return nil
 }
 
-// open is for the first call. intake.mu is held.
+// open is for the first call. tracker.mu is held.
 func (e *ThreadPoolExecutor) open() error {
 	if e.MaxWorkers < 0 {
 		return fmt.Errorf("executor: ThreadPoolExecutor: MaxWorkers is %d; it must be positive, or 0 for GOMAXPROCS", e.MaxWorkers)
@@ -185,12 +239,12 @@ func (e *ThreadPoolExecutor) open() error {
 	if e.QueueLimit < 0 {
 		return fmt.Errorf("executor: ThreadPoolExecutor: QueueLimit is %d; it must be positive, or 0 for no limit", e.QueueLimit)
 	}
-	e.places = e.Workers()
-	e.room.limit = e.QueueLimit
+	e.places.total = e.Workers()
+	e.line.room.limit = e.QueueLimit
 	e.spins = runtime.GOMAXPROCS(0) > 1
-	e.look.follows = e.MaxWorkers == 0
-	e.intake.pool = e
-	e.intake.labels = pprof.WithLabels(context.Background(), pprof.Labels("executor", e.name()))
+	e.polling.isOn = e.MaxWorkers == 0
+	e.tracker.host = e
+	e.tracker.labels = pprof.WithLabels(context.Background(), pprof.Labels("executor", e.name()))
 	return nil
 }
 
@@ -202,53 +256,49 @@ func (e *ThreadPoolExecutor) Workers() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// summon gives the first call of the queue, and a place, to a worker that start
-// is to wake or to start; or returns nil if there is no call or no place, or if a
-// worker looks for work by itself. intake.mu is held.
+// summon gives the first call of the line, and a place, to a worker that unpark is to wake;
+// or returns nil if there is no call or no place, or if a worker seeks work by itself.
+// tracker.mu is held.
 func (e *ThreadPoolExecutor) summon() *worker {
-	if e.seeking || !e.hasFree() {
+	if e.seeking || !e.hasPlace() {
 		return nil
 	}
-	next := e.pop()
+	next := e.line.pop()
 	if next == nil {
 		return nil
 	}
-	var w *worker
-	if last := len(e.idle) - 1; last >= 0 {
-		w = e.idle[last]
-		e.idle[last] = nil
-		e.idle = e.idle[:last]
-	} else {
+	w := e.popIdle()
+	if w == nil {
 		w = new(worker)
-		e.intake.stats.Workers++
+		e.tracker.stats.Workers++
 	}
-	e.taken++
+	e.places.acquire()
 	w.next = next
 	e.summoned = w
-	e.unblock()
+	e.line.unblock()
 	e.seeking = true // until it arrives
-	e.come.Store(false)
+	e.hasCome.Store(false)
 	return w
 }
 
-// hasFree reports whether a place is free. If none is, for calls that wait, it asks the
-// runners of maps for theirs. intake.mu is held.
-func (e *ThreadPoolExecutor) hasFree() bool {
-	if e.look.follows && (e.taken < e.places || e.queue.len == 1) { // not for each call of a long queue
-		e.follow()
+// hasPlace reports whether a place is free. If none is, for calls that wait, it asks the
+// runners of maps for theirs. tracker.mu is held.
+func (e *ThreadPoolExecutor) hasPlace() bool {
+	if e.polling.isOn && (e.places.isFree() || e.line.queue.Len() == 1) { // not for each call of a long queue
+		e.pollProcs()
 	}
-	if e.taken < e.places {
+	if e.places.isFree() {
 		return true
 	}
-	if e.queue.len > 0 || e.live() > 0 {
-		e.want()
-		e.lookLater()
+	if e.line.queue.Len() > 0 || e.line.len() > 0 {
+		e.askForPlace()
+		e.pollLater()
 	}
 	return false
 }
 
-// start starts or wakes what summon returned.
-func (e *ThreadPoolExecutor) start(w *worker) {
+// unpark wakes, or starts, the worker that summon has returned; nil is none.
+func (e *ThreadPoolExecutor) unpark(w *worker) {
 	switch {
 	case w == nil:
 	case w.wake == nil:
@@ -262,7 +312,7 @@ func (e *ThreadPoolExecutor) start(w *worker) {
 // begin is the life of a worker.
 func (e *ThreadPoolExecutor) begin(w *worker) {
 	e.arrive(w)
-	if e.Initializer != nil && !e.initialize(e.intake.labels, w) {
+	if e.Initializer != nil && !e.initialize(e.tracker.labels, w) {
 		return
 	}
 	e.work(w)
@@ -275,7 +325,7 @@ func (e *ThreadPoolExecutor) name() string {
 	return "ThreadPoolExecutor"
 }
 
-// work makes calls until the worker is let go.
+// work makes calls until the worker leaves.
 func (e *ThreadPoolExecutor) work(w *worker) {
 	defer func() {
 		if w.call != nil { // it has ended this goroutine, or has locked it to its thread
@@ -285,8 +335,8 @@ func (e *ThreadPoolExecutor) work(w *worker) {
 	}()
 	thread := osthread.Current()
 	wasLocked := thread.IsLocked() // by the Initializer
-	for e.take(w) {
-		pprof.SetGoroutineLabels(e.intake.labels) // the last call may have left others; it costs 5 ns
+	for e.startNext(w) {
+		pprof.SetGoroutineLabels(e.tracker.labels) // the last call may have left others; it costs 5 ns
 		w.call.run(&w.contexts)
 		if thread.IsLocked() && !wasLocked {
 			return // the runtime ends a thread whose goroutine ends while it is locked
@@ -295,19 +345,19 @@ func (e *ThreadPoolExecutor) work(w *worker) {
 	}
 }
 
-// take starts the next call, w.call, and waits for one if there is none. It
+// startNext starts the next call, w.call, and waits for one if there is none. It
 // returns false if the worker is to end.
-func (e *ThreadPoolExecutor) take(w *worker) bool {
+func (e *ThreadPoolExecutor) startNext(w *worker) bool {
 	for {
 		switch w.step {
 		case seeking:
 			e.spin()
-			e.intake.mu.Lock()
-			e.proceed(w, false)
+			e.tracker.mu.Lock()
+			e.assign(w, false)
 			another := e.summon()
-			e.intake.mu.Unlock()
-			e.start(another)
-		case resting:
+			e.tracker.mu.Unlock()
+			e.unpark(another)
+		case parked:
 			w.contexts = contexts{} // an idle worker keeps no ctx of a Submit
 			<-w.wake
 			w.woke = false
@@ -317,9 +367,9 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 			}
 			e.arrive(w)
 		case leaving:
-			e.intake.mu.Lock()
-			e.end()
-			e.intake.mu.Unlock()
+			e.tracker.mu.Lock()
+			e.countGone()
+			e.tracker.mu.Unlock()
 			return false
 		case working:
 			w.call, w.next = w.next, nil
@@ -327,357 +377,141 @@ func (e *ThreadPoolExecutor) take(w *worker) bool {
 				return true
 			}
 			w.call = nil // it was cancelled, or a helper makes it
-			e.intake.mu.Lock()
-			e.queue.dead--
-			e.proceed(w, false)
-			e.intake.mu.Unlock()
+			e.tracker.mu.Lock()
+			e.line.skipped(1)
+			e.assign(w, false)
+			e.tracker.mu.Unlock()
 		}
 	}
 }
 
+// spin waits some microseconds for a call. A worker that keeps up with a stream
+// of calls would else park and be woken for every few of them, which costs more
+// than the calls.
+func (e *ThreadPoolExecutor) spin() {
+	for range spinLoops {
+		if e.hasCome.Load() {
+			return
+		}
+	}
+}
+
+const spinLoops = 4000
+
 // arrive is for a worker that was summoned: it summons the next if work is
 // left. So a burst of small calls wakes as many workers as it keeps busy.
 func (e *ThreadPoolExecutor) arrive(w *worker) {
-	e.intake.mu.Lock()
+	e.tracker.mu.Lock()
 	e.seeking, e.summoned = false, nil
-	if e.look.follows {
-		e.follow()
+	if e.polling.isOn {
+		e.pollProcs()
 	}
 	if w.next != nil {
 		w.step = working
 	} else { // a helper has taken its call and its place
-		e.reenter(w)
+		e.assignWithoutPlace(w)
 	}
 	another := e.summon()
-	e.intake.mu.Unlock()
-	e.start(another)
+	e.tracker.mu.Unlock()
+	e.unpark(another)
 }
 
 // finish ends w.call. What w does next is settled before the future is done,
-// under the same lock: who waits for the future and then submits finds a worker
-// that is free, and does not start another.
+// under the same lock: a goroutine that waits for the future and then submits finds a
+// worker that is free, and does not start another.
 func (e *ThreadPoolExecutor) finish(w *worker) {
 	c := w.call
 	w.call = nil
-	x := c.extra.Load()
+	x := c.cold.Load()
 	w.woke = w.woke || x != nil
 	var r *rare
 	if x != nil {
 		r = x.peek()
 	}
-	if (x == nil || x.err == nil && r == nil) && !e.busy.Load() {
-		if next := e.batch.Load().take(); next != nil {
+	if (x == nil || x.err == nil && r == nil) && !e.contested.Load() {
+		if next := e.line.popFast(); next != nil {
 			w.next, w.step = next, working
-			e.intake.forgetRoute(c)
+			e.tracker.forgetOrigin(c)
 			c.publish(finished)
 			return
 		}
 	}
-	e.intake.lock()
-	e.intake.count(c.failure())
-	e.intake.left(c)
+	e.tracker.lock()
+	e.tracker.count(c.failure())
+	e.tracker.doneLocked(c)
 	c.state.Store(finished)
-	if e.hasLost(r) {
-		e.reenter(w)
+	if e.loses(r) {
+		e.assignWithoutPlace(w)
 	} else {
-		e.proceed(w, e.spins && !w.woke)
+		e.assign(w, e.spins && !w.woke)
 	}
-	e.intake.mu.Unlock()
+	e.tracker.mu.Unlock()
 	c.wake()
 }
 
-// reenter is proceed for a worker that has no place. intake.mu is held.
-func (e *ThreadPoolExecutor) reenter(w *worker) {
-	if e.taken >= e.places {
-		e.rest(w)
-		return
-	}
-	e.taken++
-	e.proceed(w, false)
-}
-
-// proceed settles what w, which has a place, does next: it takes a call, seeks
-// one a little longer, or gives up its place and rests, or leaves. intake.mu is
+// assign settles what w, which has a place, does next: it takes a call, seeks
+// one a little longer, or gives up its place and parks, or leaves. tracker.mu is
 // held.
-func (e *ThreadPoolExecutor) proceed(w *worker, maySeek bool) {
+func (e *ThreadPoolExecutor) assign(w *worker, maySeek bool) {
 	if w.step == seeking {
 		e.seeking = false
 	}
-	if e.look.follows {
-		e.follow()
+	if e.polling.isOn {
+		e.pollProcs()
 	}
-	if e.passOn() {
-		e.rest(w)
+	if e.places.isContested() && e.handOver() {
+		e.park(w)
 		return
 	}
-	w.next = e.pop()
+	w.next = e.line.pop()
 	switch {
 	case w.next != nil:
 		w.step = working
-		e.unblock()
-	case len(e.share.aside) > 0:
-		e.bringBack(0)
-		e.rest(w)
+		e.line.unblock()
+		if e.polling.isOn && e.places.isFree() { // there are more than before
+			e.unpark(e.summon()) // under the lock, which is held for long then: GOMAXPROCS has changed
+		}
+	case len(e.places.aside) > 0:
+		e.resumeAside(0)
+		e.park(w)
 	case maySeek && !e.seeking:
 		w.step = seeking
 		e.seeking = true
-		e.come.Store(false)
+		e.hasCome.Store(false)
 	default:
-		e.taken--
-		e.rest(w)
+		e.places.release()
+		e.park(w)
 	}
 }
 
-// passOn gives the place that somebody leaves to who has had one before: a call that
-// has lent its own, or a runner of a map whose turn it is; or to nobody, if there are
-// fewer places now. It returns false if the place is for a call that is queued.
-// intake.mu is held.
-func (e *ThreadPoolExecutor) passOn() bool {
-	switch {
-	case e.taken > e.places:
-		e.taken--
-		e.mind()
-	case len(e.returning) > 0:
-		e.giveBack()
-	case e.isTurnOver():
-		e.bringBack(0)
-		e.want() // for calls that wait in the batch
-	default:
-		return false
-	}
-	return true
-}
-
-// giveBack gives a place that somebody leaves to the first of the calls that
-// have lent their own. intake.mu is held.
-func (e *ThreadPoolExecutor) giveBack() {
-	e.letGo(e.returning[0])
-}
-
-// mind lets who ends a call look at more than the batch, if there is more. intake.mu is
-// held.
-func (e *ThreadPoolExecutor) mind() {
-	e.busy.Store(len(e.returning) > 0 || len(e.share.aside) > 0 || e.taken > e.places || e.intake.closed)
-}
-
-// letGo lets the goroutine go that waits for p to be back. intake.mu is held.
-func (e *ThreadPoolExecutor) letGo(p *place) {
-	close(p.back)
-	p.back = nil
-	e.returning = slices.DeleteFunc(e.returning, func(other *place) bool { return other == p })
-	e.mind()
-}
-
-// hasLost reports whether a call that ends, and that has needed r, has no place: a
-// goroutine of its own still waits, and will do without. intake.mu is held.
-func (e *ThreadPoolExecutor) hasLost(r *rare) bool {
-	if r == nil || r.place.isThere() {
-		return false
-	}
-	r.place.isOver = true
-	if r.place.back != nil {
-		e.letGo(&r.place)
-	}
-	return true
-}
-
-// vacate gives up a place: to a call that wants its own back, or to a worker for the
-// first call that waits, which start is to start. intake.mu is held.
-func (e *ThreadPoolExecutor) vacate() *worker {
-	if e.passOn() {
-		return nil
-	}
-	e.taken--
-	w := e.summon()
-	if w == nil && len(e.share.aside) > 0 && e.taken < e.places { // the call that waited was taken by another
-		e.taken++
-		e.bringBack(0)
-	}
-	return w
-}
-
-// pop returns the first call that waits, nil if there is none. intake.mu is held.
-func (e *ThreadPoolExecutor) pop() *Call {
-	b := e.batch.Load()
-	if c := b.take(); c != nil {
-		e.slowly++
-		return c
-	}
-	if e.queue.len < worthBatch || e.room.limit > 0 { // with a limit, each call that starts makes room
-		return e.queue.pop()
-	}
-	if b != nil {
-		e.batched += int(b.n)
-	}
-	b = &batch{n: int32(min(e.queue.len, len(b.calls)))}
-	for i := range b.n {
-		b.calls[i] = e.queue.pop()
-	}
-	c := b.take()
-	e.slowly++
-	e.batch.Store(b)
-	return c
-}
-
-// unblock lets submitters go for whose calls there is room. intake.mu is held.
-func (e *ThreadPoolExecutor) unblock() {
-	if e.room.limit > 0 {
-		e.room.unblock(e.live())
+// assignWithoutPlace is assign for a worker that has no place. tracker.mu is held.
+func (e *ThreadPoolExecutor) assignWithoutPlace(w *worker) {
+	if e.places.acquire() {
+		e.assign(w, false)
+	} else {
+		e.park(w)
 	}
 }
 
-// live is how many calls wait that have not been cancelled. intake.mu is held.
-func (e *ThreadPoolExecutor) live() int {
-	live, _ := e.count()
-	return live
-}
+// withdrawn hears of a call that is in the line, or was just taken from it, and will not
+// start. tracker.mu is held.
+func (e *ThreadPoolExecutor) withdrawn(c *Call) { e.line.withdrawn(c) }
 
-// quick is how many calls have succeeded and were counted nowhere else: for each of
-// them, its worker took another from a batch without the lock. intake.mu is held.
-func (e *ThreadPoolExecutor) quick() int {
-	_, quick := e.count()
-	return quick
-}
-
-// count returns live and quick at one moment. intake.mu is held.
-func (e *ThreadPoolExecutor) count() (live, quick int) {
-	b := e.batch.Load()
-	taken, waiting := b.taken(), e.queue.len
-	if b != nil {
-		waiting += int(b.n) - taken
-	}
-	return min(max(waiting-e.queue.dead, 0), waiting), e.batched + taken - e.slowly
-}
-
-// rest makes w, which has no place any more, idle, or lets it go if there are
-// idle workers enough. intake.mu is held.
-func (e *ThreadPoolExecutor) rest(w *worker) {
-	if e.intake.closed || len(e.idle) >= e.places {
-		w.step = leaving
-		return
-	}
-	w.step, w.swept = resting, false
-	e.idle = append(e.idle, w)
-	if e.sweeper == nil {
-		e.sweeper = time.AfterFunc(idleTime, e.sweep)
-	}
-}
-
-// sweep ends the workers that were idle at the last sweep and are still.
-func (e *ThreadPoolExecutor) sweep() {
-	e.intake.mu.Lock()
-	defer e.intake.mu.Unlock()
-	var kept []*worker
-	for _, w := range e.idle {
-		if w.swept {
-			e.dismiss(w)
-			continue
-		}
-		w.swept = true
-		kept = append(kept, w)
-	}
-	e.idle, e.sweeper = kept, nil
-	if len(kept) > 0 {
-		e.sweeper = time.AfterFunc(idleTime, e.sweep)
-	}
-}
-
-// dismiss ends an idle worker. intake.mu is held.
-func (e *ThreadPoolExecutor) dismiss(w *worker) {
-	w.gone = true
-	w.wake <- struct{}{} // holds 1, and nobody else wakes an idle worker
-}
-
-// end counts a worker that ends. intake.mu is held.
-func (e *ThreadPoolExecutor) end() {
-	e.intake.stats.Workers--
-	if e.intake.closed {
-		e.intake.ring()
-	}
-}
-
-// initialize calls the Initializer and reports whether w may work. While it
-// runs, other workers may be summoned.
-func (e *ThreadPoolExecutor) initialize(ctx context.Context, w *worker) (ok bool) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	e.intake.mu.Lock()
-	e.intake.initializing++
-	e.intake.mu.Unlock()
-	self := mortal{killer: cancelKiller(cancel)}
-	e.intake.enroll(&self)
-	var err error
-	returned := false
-	defer func() { // deferred, because the Initializer may end this goroutine
-		if !returned {
-			err = caught(recover())
-		}
-		e.intake.strike(&self)
-		e.intake.mu.Lock()
-		e.intake.initializing--
-		e.intake.mu.Unlock()
-		cancel(nil)
-		if err != nil {
-			e.fall(w, err)
-		}
-	}()
-	err = e.Initializer(ctx)
-	returned = true
-	return err == nil
-}
-
-// fall breaks the executor, because the Initializer of w failed.
-func (e *ThreadPoolExecutor) fall(w *worker, err error) {
-	e.intake.mu.Lock()
-	if e.broken == nil {
-		e.broken = fmt.Errorf("%w: the Initializer of %s: %w", ErrBroken, e.name(), err)
-	}
-	err = e.broken
-	e.intake.mu.Unlock()
-	refuse := func(c *Call) { e.intake.refuse(c, err) }
-	e.empty(refuse)
-	refuse(w.next)
-	e.intake.mu.Lock()
-	e.queue.dead-- // w.next
-	if !e.passOn() {
-		e.taken--
-	}
-	e.end()
-	e.intake.mu.Unlock()
-}
-
-// empty ends all queued calls.
-func (e *ThreadPoolExecutor) empty(end func(*Call)) {
-	e.intake.mu.Lock()
-	var calls []*Call
-	for c := e.pop(); c != nil; c = e.pop() {
-		calls = append(calls, c)
-	}
-	e.intake.mu.Unlock()
-	for _, c := range calls {
-		end(c)
-	}
-	e.intake.mu.Lock()
-	e.queue.dead -= len(calls) // each was, or has been made, a dead one
-	e.intake.mu.Unlock()
-}
-
-// withdrawn says that c, which is in the queue or was just taken from it, will
-// not start. intake.mu is held.
-func (e *ThreadPoolExecutor) withdrawn(c *Call) {
-	e.queue.dead++
-	e.queue.bury()
-	e.room.leave(c)
-	e.unblock()
+// unsettled is how many calls have succeeded and were counted nowhere else: for each of
+// them, its worker took another with popFast. tracker.mu is held.
+func (e *ThreadPoolExecutor) unsettled() int {
+	_, fast := e.line.count()
+	return fast
 }
 
 // Stats counts the calls so far.
 func (e *ThreadPoolExecutor) Stats() Stats {
-	e.intake.mu.Lock()
-	defer e.intake.mu.Unlock()
-	s := e.intake.stats
-	live, quick := e.count()
-	s.Succeeded += quick
-	s.Queued = live
+	e.tracker.mu.Lock()
+	defer e.tracker.mu.Unlock()
+	s := e.tracker.stats
+	queued, unsettled := e.line.count()
+	s.Succeeded += unsettled
+	s.Queued = queued
 	s.Running = s.Submitted - s.Succeeded - s.Failed - s.Cancelled - s.Queued
 	return s
 }
@@ -702,98 +536,30 @@ func (e *ThreadPoolExecutor) Shutdown(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext("Shutdown")
 	}
-	e.intake.mu.Lock()
-	e.intake.closed = true
-	e.busy.Store(true)
-	blocked := e.room.clear()
-	for _, w := range e.idle {
-		e.dismiss(w)
-	}
-	e.idle = nil
-	if e.sweeper != nil {
-		e.sweeper.Stop()
-		e.sweeper = nil
-	}
-	e.intake.mu.Unlock()
-	e.intake.turnAway(blocked)
-	return e.intake.shutdown(ctx, func() {
-		e.empty(func(c *Call) { c.drop(cancelled) })
+	e.tracker.mu.Lock()
+	e.tracker.closed = true
+	e.updateContested()
+	blocked := e.line.room.clear()
+	e.dismissIdle()
+	e.tracker.mu.Unlock()
+	e.tracker.rejectBlocked(blocked)
+	return e.tracker.shutdown(ctx, func() {
+		e.endQueued(func(c *Call) { c.cancelAs(cancelled) })
 	})
 }
 
-// lend gives the place of a running call to others while it waits, and reports
-// whether the call has one to lend.
-func (c *Call) lend() bool {
-	in := c.intake()
-	if in == nil || in.pool == nil || in.pool.KeepPlaces {
-		return false
+// endQueued takes all calls out of the line and has end withdraw each.
+func (e *ThreadPoolExecutor) endQueued(end func(*Call)) {
+	e.tracker.mu.Lock()
+	var calls []*Call
+	for c := e.line.pop(); c != nil; c = e.line.pop() {
+		calls = append(calls, c)
 	}
-	e, p := in.pool, c.place()
-	e.intake.mu.Lock()
-	if p.isOver || e.isAside(p) {
-		e.intake.mu.Unlock()
-		return false
+	e.tracker.mu.Unlock()
+	for _, c := range calls {
+		end(c)
 	}
-	p.waits++
-	var w *worker
-	switch {
-	case p.waits > 1:
-	case p.back != nil: // it is lent again; a goroutine that waits for it does without, as one that comes while others wait
-		e.letGo(p)
-	default:
-		w = e.vacate()
-	}
-	e.intake.mu.Unlock()
-	e.start(w)
-	return true
+	e.tracker.mu.Lock()
+	e.line.skipped(len(calls)) // end has withdrawn each, or another goroutine has
+	e.tracker.mu.Unlock()
 }
-
-// place returns what has become of the place of a call.
-func (c *Call) place() *place {
-	x := c.more()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return &x.rarely().place
-}
-
-// reclaim ends lend: it waits for a place. Calls that want their place back go
-// before those that are queued. A call that waits on several goroutines of its
-// own has its place back when all have come.
-func (c *Call) reclaim() {
-	e, r := c.intake().pool, c.extra.Load().peek()
-	e.intake.mu.Lock()
-	r.place.waits--
-	back := e.askBack(&r.place)
-	e.intake.mu.Unlock()
-	<-back
-}
-
-// askBack asks for p, unless others still wait or the call is over, and returns a channel
-// that is closed when who asks may go on. intake.mu is held.
-func (e *ThreadPoolExecutor) askBack(p *place) <-chan struct{} {
-	switch {
-	case p.waits > 0 || p.isOver:
-		return closedChan
-	case e.taken < e.places:
-		e.taken++
-		return closedChan
-	}
-	p.back = make(chan struct{})
-	e.returning = append(e.returning, p)
-	e.mind()
-	e.want()
-	return p.back
-}
-
-// spin waits some microseconds for a call. A worker that keeps up with a stream
-// of calls would else park and be woken for every few of them, which costs more
-// than the calls.
-func (e *ThreadPoolExecutor) spin() {
-	for range spinLoops {
-		if e.come.Load() {
-			return
-		}
-	}
-}
-
-const spinLoops = 4000

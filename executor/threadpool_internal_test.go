@@ -15,12 +15,12 @@ import (
 func TestAWorkerThatHasSoughtSummonsOneForTheNextCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which says so if the two calls never meet
 		ex := &ThreadPoolExecutor{MaxWorkers: 2}
-		ex.intake.mu.Lock()
+		ex.tracker.mu.Lock()
 		if err := ex.open(); err != nil {
 			t.Fatal(err)
 		}
-		ex.seeking, ex.taken, ex.intake.stats.Workers = true, 1, 1
-		ex.intake.mu.Unlock()
+		ex.seeking, ex.places.taken, ex.tracker.stats.Workers = true, 1, 1
+		ex.tracker.mu.Unlock()
 		seeker := &worker{wake: make(chan struct{}, 1), step: seeking}
 
 		meeting := make(chan int)
@@ -45,10 +45,10 @@ func TestACallIsEitherStartedOrCancelled(t *testing.T) {
 	if os.Getenv("FUTURES_LONG") != "" {
 		enough *= 20
 	}
-	var pool intake
-	for name, r := range map[string]*route{
+	var pool tracker
+	for name, r := range map[string]*origin{
 		"of no executor": fromBackground,
-		"of an executor": newRoute(context.Background(), &pool),
+		"of an executor": newOrigin(context.Background(), &pool),
 	} {
 		t.Run("a call "+name, func(t *testing.T) {
 			for begin, met := time.Now(), 0; met < enough && time.Since(begin) < 2*time.Second; { // it is an effort, and not for ever
@@ -59,10 +59,10 @@ func TestACallIsEitherStartedOrCancelled(t *testing.T) {
 }
 
 // startAndCancel starts and cancels n calls, and returns how many at the same moment.
-func startAndCancel(t *testing.T, r *route, n int) (met int) {
+func startAndCancel(t *testing.T, r *origin, n int) (met int) {
 	calls := make([]Call, n)
 	for i := range calls {
-		calls[i].route.Store(r)
+		calls[i].origin.Store(r)
 	}
 	var starter, canceller atomic.Int64 // the round that each has come to
 	started, cancelled := make([]bool, n), make([]bool, n)

@@ -46,15 +46,17 @@ func Wait[F Waitable](ctx context.Context, until Until, fs ...F) (done, pending 
 	}
 
 	l := listen(fs)
-	defer l.leave()
+	defer l.stop()
 	come, failed := l.arrivals.take(), false
 	isDone := make([]bool, len(fs))
 	for left := len(l.indexes); ; {
 		for _, i := range come {
 			isDone[i] = true
 			left--
-			f, ok := own(fs[i])
-			failed = failed || ok && f.failed()
+			if f, ok := own(fs[i]); ok {
+				f.ask()
+				failed = failed || f.failed()
+			}
 		}
 		if left == 0 || until == FirstCompleted && left < len(l.indexes) || until == FirstError && failed {
 			break
@@ -89,7 +91,7 @@ func AsCompleted[F Waitable](ctx context.Context, fs ...F) iter.Seq2[int, F] {
 		left := slices.Clone(fs)
 		fs = nil
 		l := listen(left)
-		defer l.leave()
+		defer l.stop()
 		l.forgetDuplicates()
 		for n := len(l.indexes); n > 0; {
 			come, err := l.arrivals.next(ctx)
@@ -101,6 +103,9 @@ func AsCompleted[F Waitable](ctx context.Context, fs ...F) iter.Seq2[int, F] {
 				f := left[i]
 				var none F
 				left[i] = none
+				if f, ok := own(f); ok {
+					f.ask()
+				}
 				if !yield(i, f) {
 					return
 				}
@@ -124,17 +129,55 @@ func Gather[T any](ctx context.Context, fs ...*Future[T]) ([]T, error) {
 	return out, nil
 }
 
-// await waits for c, or for the end of ctx. If ctx is that of a running call,
-// the call lends its place while it waits.
-func await(ctx context.Context, c <-chan struct{}) error {
-	if waiting := callOf(ctx); waiting != nil && waiting.lend() {
-		defer waiting.reclaim()
+// Await waits until done is closed: a wait for anything that is not a future, as
+// threading.Event.wait is one, inside of calls too. A call that waits with its ctx, or
+// with one derived from it, lends its place to others meanwhile, as it does in
+// [Future.Result]; a call that reads from the channel itself keeps its place, and with
+// MaxWorkers such calls, what would close the channel never starts.
+//
+// If ctx ends first, the error matches [ErrPending] and ctx's error. A channel that is
+// closed goes before a ctx that has ended. Await receives once, so that a channel on which
+// somebody sends, and each value wakes one waiter, is as good. When Await has returned, the
+// call has its place back: it may have waited for that beyond the end of ctx.
+func Await(ctx context.Context, done <-chan struct{}) error {
+	if ctx == nil {
+		return errNilContext("Await")
+	}
+	if !await(ctx, done) {
+		return pendingIn(ctx, "Await")
+	}
+	return nil
+}
+
+// await is Await, which returns false if ctx has ended first. What comes while the call
+// waits for its place has come in time.
+func await(ctx context.Context, done <-chan struct{}) bool {
+	return isReady(done) || awaitLending(ctx, done) || isReady(done)
+}
+
+// awaitLending waits for done, without the place of the call that waits, or for the end
+// of ctx.
+func awaitLending(ctx context.Context, done <-chan struct{}) bool {
+	if waiting := callOf(ctx); waiting != nil {
+		if h := waiting.host(); h.lend(waiting) {
+			defer h.reclaim(waiting)
+		}
 	}
 	select {
-	case <-c:
-		return nil
+	case <-done:
+		return true
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
+	}
+}
+
+// isReady reports whether done was ready to be received from, and receives.
+func isReady(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -143,19 +186,19 @@ func (c *Call) wait(ctx context.Context, doing string) error {
 	if ctx == nil {
 		return errNilContext(doing)
 	}
-	if c.help(ctx) {
+	if c.state.Load() == pending && c.host().help(ctx, c) {
 		return nil
 	}
 	if ctx.Done() == nil && callOf(ctx) == nil {
-		x := c.more()
-		x.settle(c)
+		x := c.coldPart()
+		x.recheck(c)
 		x.ended.Wait()
 		return nil
 	}
-	if await(ctx, c.Done()) == nil || c.ended() { // also when ctx has ended
-		return nil
+	if !await(ctx, c.Done()) && !c.ended() { // a call has ended some moments before its Done is closed
+		return pendingIn(ctx, doing)
 	}
-	return pendingIn(ctx, doing)
+	return nil
 }
 
 // listener hears of the end of futures.
@@ -164,13 +207,14 @@ type listener[F Waitable] struct {
 	indexes  []int // of the futures, each future once
 	arrivals *arrivals
 	strange  sync.WaitGroup // goroutines for futures that are not of this package
-	left     chan struct{}  // closed by leave
+	left     chan struct{}  // closed by stop
 }
 
 // attachable is a future of this package, which tells without a goroutine.
 type attachable interface {
 	attach(*arrivals, int)
 	detach(*arrivals)
+	ask()
 	failed() bool
 	self() any
 }
@@ -232,8 +276,8 @@ func (l *listener[F]) attach(i int, f F) {
 	})
 }
 
-// leave leaves nothing behind on the futures.
-func (l *listener[F]) leave() {
+// stop leaves nothing behind on the futures.
+func (l *listener[F]) stop() {
 	close(l.left)
 	for _, i := range l.indexes {
 		if f, ok := own(l.fs[i]); ok {

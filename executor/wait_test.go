@@ -43,7 +43,6 @@ func checkWait[F comparable](t *testing.T, done, pending, wantDone, wantPending 
 	}
 }
 
-// WAIT-01.
 func TestWaitReturnsAFutureOnceThatIsGivenTwice(t *testing.T) {
 	done, pending := cannedIn("succeeded"), cannedIn("pending")
 	for name, until := range untils {
@@ -58,7 +57,6 @@ func TestWaitReturnsAFutureOnceThatIsGivenTwice(t *testing.T) {
 	checkWait(t, all, none, []*executor.Future[int]{done}, nil)
 }
 
-// WAIT-02.
 func TestWaitForNothingReturnsAtOnce(t *testing.T) {
 	for name, until := range untils {
 		for _, ctx := range []context.Context{context.Background(), ended()} {
@@ -70,7 +68,7 @@ func TestWaitForNothingReturnsAtOnce(t *testing.T) {
 	}
 }
 
-// WAIT-03, D11: with a ctx that has ended, so that nothing blocks unseen.
+// The ctx of the wait has ended, so that nothing blocks unseen.
 func TestWaitForDoneFuturesNeedsNoLiveCtx(t *testing.T) {
 	fs := []*executor.Future[int]{cannedIn("succeeded"), cannedIn("failed"), cannedIn("cancelled")}
 	for name, until := range untils {
@@ -82,7 +80,7 @@ func TestWaitForDoneFuturesNeedsNoLiveCtx(t *testing.T) {
 	}
 }
 
-// WAIT-04, WAIT-06, WAIT-08 and AllCompleted: when Wait returns, and with what.
+// Each row says when Wait returns, and with what.
 func TestWaitReturnsWhenItsConditionHolds(t *testing.T) {
 	const s = time.Second
 	for _, row := range []struct {
@@ -93,11 +91,11 @@ func TestWaitReturnsWhenItsConditionHolds(t *testing.T) {
 		done  []int
 	}{
 		{"all", executor.AllCompleted, []nap{{3 * s, false}, {1 * s, true}, {2 * s, false}}, 3 * s, []int{0, 1, 2}},
-		{"WAIT-04 first", executor.FirstCompleted, []nap{{3 * s, false}, {1 * s, false}, {2 * s, true}}, 1 * s, []int{1}},
-		{"WAIT-04 first is an error", executor.FirstCompleted, []nap{{2 * s, false}, {1 * s, true}}, 1 * s, []int{1}},
-		{"WAIT-06 ok, then error", executor.FirstError, []nap{{3 * s, false}, {2 * s, true}, {1 * s, false}}, 2 * s, []int{1, 2}},
+		{"first", executor.FirstCompleted, []nap{{3 * s, false}, {1 * s, false}, {2 * s, true}}, 1 * s, []int{1}},
+		{"first is an error", executor.FirstCompleted, []nap{{2 * s, false}, {1 * s, true}}, 1 * s, []int{1}},
+		{"no error, then an error", executor.FirstError, []nap{{3 * s, false}, {2 * s, true}, {1 * s, false}}, 2 * s, []int{1, 2}},
 		{"no error", executor.FirstError, []nap{{3 * s, false}, {1 * s, false}}, 3 * s, []int{0, 1}},
-		{"WAIT-08 already failed", executor.FirstError, []nap{{1 * s, false}, {0, true}}, 0, []int{1}},
+		{"already failed", executor.FirstError, []nap{{1 * s, false}, {0, true}}, 0, []int{1}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -124,7 +122,7 @@ func TestWaitReturnsWhenItsConditionHolds(t *testing.T) {
 	}
 }
 
-// FEATURES 1.6: FirstCompleted returns all that are done, not only the first.
+// FirstCompleted returns all that are done, not only the first.
 func TestFirstCompletedReturnsAllThatAreDone(t *testing.T) {
 	a, b, c := cannedIn("failed"), cannedIn("running"), cannedIn("cancelled")
 	done, pending, err := executor.Wait(t.Context(), executor.FirstCompleted, a, b, c)
@@ -134,9 +132,8 @@ func TestFirstCompletedReturnsAllThatAreDone(t *testing.T) {
 	checkWait(t, done, pending, []*executor.Future[int]{a, c}, []*executor.Future[int]{b})
 }
 
-// WAIT-05, D5, FEATURES 1.8 item 1: a call that was cancelled in the queue is
-// done, though no worker has seen it, for a wait that is under way and for a
-// later one.
+// A call that was cancelled in the queue is done, though no worker has seen it,
+// for a wait that is under way and for a later one.
 func TestACallCancelledInTheQueueIsDoneForWait(t *testing.T) {
 	for name, cancel := range map[string]func(f *executor.Future[int], end context.CancelFunc){
 		"by Cancel": func(f *executor.Future[int], _ context.CancelFunc) { f.Cancel() },
@@ -176,7 +173,6 @@ func TestACallCancelledInTheQueueIsDoneForWait(t *testing.T) {
 	}
 }
 
-// WAIT-07.
 func TestFirstErrorTakesNoCancelledFutureForAFailedOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPerTask{}
@@ -196,7 +192,7 @@ func TestFirstErrorTakesNoCancelledFutureForAFailedOne(t *testing.T) {
 	})
 }
 
-// WAIT-09, D11: the end of the ctx of a wait ends the wait and nothing else.
+// The end of the ctx of a wait ends the wait and nothing else.
 func TestWaitWithATimeoutCancelsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPerTask{}
@@ -223,7 +219,7 @@ func TestWaitWithATimeoutCancelsNothing(t *testing.T) {
 	})
 }
 
-// WAIT-10: no wake-up is lost when many end at once.
+// No wake-up is lost when many end at once.
 func TestWaitSeesFuturesThatEndTogether(t *testing.T) {
 	each(t, func(t *testing.T, ex opened) {
 		if _, ok := ex.(*executor.Sequential); ok {
@@ -262,7 +258,6 @@ type odd []*foreign
 
 func (o odd) Done() <-chan struct{} { return o[0].Done() }
 
-// WAIT-11.
 func TestWaitTakesFuturesOfAllKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool, perTask, seq := &executor.ThreadPoolExecutor{MaxWorkers: 1}, &executor.ThreadPerTask{}, &executor.Sequential{}
@@ -330,7 +325,7 @@ func TestWaitGoesByTheDoneOfATypeThatEmbedsAFuture(t *testing.T) {
 	}
 }
 
-// WAIT-12, D29: an error before anything is waited for.
+// The error comes before anything is waited for.
 func TestWaitForANilFutureIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, until := range untils {
@@ -345,7 +340,8 @@ func TestWaitForANilFutureIsAnError(t *testing.T) {
 	})
 }
 
-// D29, and Python's ValueError for an unknown return_when.
+// An unknown condition is an error, as Python has a ValueError for an unknown
+// return_when.
 func TestWaitRefusesSillyArguments(t *testing.T) {
 	for _, until := range []executor.Until{-1, executor.FirstError + 1} {
 		if _, _, err := executor.Wait(t.Context(), until, cannedIn("succeeded")); err == nil {
@@ -358,7 +354,6 @@ func TestWaitRefusesSillyArguments(t *testing.T) {
 	}
 }
 
-// WAIT-13.
 func TestManyMayWaitForTheSameFutures(t *testing.T) {
 	const waiters, futures = 16, 1000
 	promises := make([]*executor.Promise[int], futures)
@@ -406,8 +401,8 @@ func (c *hookedCtx) Done() <-chan struct{} {
 	return c.Context.Done()
 }
 
-// D11: what was done before ctx ended is done for Wait, in whatever order the
-// waiter hears of the two.
+// What was done before ctx ended is done for Wait, in whatever order the waiter
+// hears of the two.
 func TestWaitReportsWhatWasDoneBeforeItsCtxEnded(t *testing.T) {
 	for range 64 { // select chooses at random
 		p := executor.NewPromise[int]()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 )
 
 // window is the calls of a Map that are submitted and not yet yielded.
@@ -15,17 +16,46 @@ type window[T any] interface {
 	rest() []*Future[T]
 }
 
-func newWindow[T any](unordered bool) window[T] {
+func newWindow[T any](unordered bool, i idle) window[T] {
 	if unordered {
-		return &unorderedWindow[T]{calls: make(map[int]*Future[T]), arrivals: newArrivals()}
+		return &unorderedWindow[T]{calls: make(map[int]*Future[T]), arrivals: newArrivals(), idle: i}
 	}
-	return new(orderedWindow[T])
+	return &orderedWindow[T]{idle: i}
+}
+
+// idle is what is done from time to time while [Map] waits.
+type idle struct {
+	every time.Duration
+	do    func() // nil: nothing is
+}
+
+// Meanwhile lets [Map] call do each time that it has waited for so long for the next
+// result, on the goroutine that ranges. It is for packages that build on Map and tell how
+// far it is, see [Call.Made]. [MapSlice] does without.
+func Meanwhile(every time.Duration, do func()) MapOption {
+	return func(o *mapOptions) { o.idle = idle{max(every, 1), do} }
+}
+
+// during waits, and is idle meanwhile.
+func (i idle) during(ctx context.Context, wait func(context.Context) error) error {
+	for i.do != nil && ctx.Err() == nil {
+		turn, end := context.WithTimeout(ctx, i.every)
+		err := wait(turn)
+		if end(); err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			i.do()
+		}
+	}
+	return wait(ctx)
 }
 
 // orderedWindow is a first-in, first-out queue.
 type orderedWindow[T any] struct {
 	calls []*Future[T]
 	first int
+	idle  idle
 }
 
 func (w *orderedWindow[T]) add(f *Future[T])   { w.calls = append(w.calls, f) }
@@ -36,7 +66,7 @@ func (w *orderedWindow[T]) rest() []*Future[T] { return w.calls[w.first:] }
 func (w *orderedWindow[T]) next(ctx context.Context) (*Future[T], error) {
 	f := w.calls[w.first]
 	if !f.call.ended() {
-		if err := f.call.wait(ctx, "Map"); err != nil {
+		if err := w.idle.during(ctx, func(ctx context.Context) error { return f.call.wait(ctx, "Map") }); err != nil {
 			return nil, err
 		}
 	}
@@ -56,6 +86,7 @@ type unorderedWindow[T any] struct {
 	number   int                // of the next call
 	arrivals *arrivals
 	come     []int
+	idle     idle
 }
 
 func (w *unorderedWindow[T]) add(f *Future[T]) {
@@ -76,11 +107,13 @@ func (w *unorderedWindow[T]) ready() bool {
 
 func (w *unorderedWindow[T]) next(ctx context.Context) (*Future[T], error) {
 	if !w.ready() {
-		come, err := w.arrivals.next(ctx)
-		if err != nil {
+		next := func(ctx context.Context) (err error) {
+			w.come, err = w.arrivals.next(ctx)
+			return err
+		}
+		if err := w.idle.during(ctx, next); err != nil {
 			return nil, err
 		}
-		w.come = come
 	}
 	if ctx.Err() != nil { // results go before those that ctx has cancelled
 		slices.SortStableFunc(w.come, func(a, b int) int { return w.rank(a) - w.rank(b) })

@@ -221,8 +221,8 @@ func TestAWorkerThatHasWorkNowAndThenDoesNotEnd(t *testing.T) {
 	})
 }
 
-// SHUT-16: nobody closes this executor. If a goroutine of it is left at the end
-// of the bubble, synctest reports a deadlock.
+// Nobody closes this executor. If a goroutine of it is left at the end of the
+// bubble, synctest reports a deadlock.
 func TestADroppedExecutorLeavesNoGoroutine(t *testing.T) {
 	var ran atomic.Int64
 	synctest.Test(t, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestADroppedExecutorLeavesNoGoroutine(t *testing.T) {
 	}
 }
 
-// PAN-03: a worker whose call ends the goroutine goes on.
+// A worker whose call ends the goroutine goes on.
 func TestGoexitCostsNoWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: 3}

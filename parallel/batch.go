@@ -18,9 +18,10 @@ type batch[Out any] struct {
 	values  []Out       // nil before the first is kept
 	errs    []error     // nil if none has failed: most have not, and memory without pointers costs the garbage collector nothing
 	sent    time.Time
-	turn    <-chan struct{} // closed when the batch before it has gone to its process
-	hasTurn chan struct{}   // to be closed when this one has
-	hasExit atomic.Bool     // a function has ended the goroutine, with all outcomes there
+	turn    <-chan struct{}        // closed when the batch before it has gone to its process
+	hasTurn chan struct{}          // to be closed when this one has
+	sender  atomic.Pointer[sender] // while it is being made in another process
+	hasExit atomic.Bool            // a function has ended the goroutine, with all outcomes there
 
 	call  [1]Call[Out] // what most batches need here
 	value [1]Out
@@ -75,13 +76,16 @@ func (b *batch[Out]) failed() (n int) {
 func (b *batch[Out]) run(ctx context.Context, timeout time.Duration, stops bool) {
 	hasReturned := false
 	defer func() { b.hasExit.Store(!hasReturned) }()
-	b.runFrom(ctx, 0, timeout, stops)
+	for i := 0; i < len(b.calls); {
+		i = b.makeMost(ctx, i, timeout, stops)
+	}
 	hasReturned = true
 }
 
-// runFrom makes the calls from i on. One that panics or ends the goroutine has an
-// outcome like any other: the deferred function goes on with the next.
-func (b *batch[Out]) runFrom(ctx context.Context, i int, timeout time.Duration, stops bool) {
+// makeMost makes the calls from i on, until one panics or ends the goroutine, which is an
+// outcome like any other. It returns the call to go on with: within the deferred function,
+// each panic would be under way until the last call has returned.
+func (b *batch[Out]) makeMost(ctx context.Context, i int, timeout time.Duration, stops bool) (next int) {
 	hasReturned := false
 	defer func() {
 		if hasReturned {
@@ -92,8 +96,12 @@ func (b *batch[Out]) runFrom(ctx context.Context, i int, timeout time.Duration, 
 			err = &executor.PanicError{Value: v, Stack: debug.Stack()}
 		}
 		var none Out
-		if b.keep(i, none, err); !stops {
-			b.runFrom(ctx, i+1, timeout, stops)
+		b.keep(i, none, err)
+		if next = i + 1; stops {
+			next = len(b.calls)
+		}
+		for err == executor.ErrGoexit && next < len(b.calls) { // nobody will go on on this goroutine
+			next = b.makeMost(ctx, next, timeout, stops)
 		}
 	}()
 	for ; i < len(b.calls); i++ {
@@ -105,6 +113,7 @@ func (b *batch[Out]) runFrom(ctx context.Context, i int, timeout time.Duration, 
 		}
 	}
 	hasReturned = true
+	return len(b.calls)
 }
 
 func makeHere[Out any](ctx context.Context, c Call[Out], timeout time.Duration) (Out, error) {
@@ -117,7 +126,7 @@ func makeHere[Out any](ctx context.Context, c Call[Out], timeout time.Duration) 
 // send makes the calls on ex; with a timeout, a batch is one call. If it stops,
 // nothing is sent after an error; and if an error ends it all, it need not be known
 // which of the calls in a batch has failed: that is the first one then.
-func (b *batch[Out]) send(ctx context.Context, ex executor.Executor, timeout time.Duration, stops, endsAll bool) {
+func (b *batch[Out]) send(ctx context.Context, ex *sender, timeout time.Duration, stops, endsAll bool) {
 	i := 0
 	for _, p := range b.packs {
 		if stops && b.errs != nil {
@@ -127,6 +136,7 @@ func (b *batch[Out]) send(ctx context.Context, ex executor.Executor, timeout tim
 		case p.len() == 1:
 			value, err := makeThere(ctx, ex, p, timeout)
 			b.keep(i, value, err)
+			ex.alone.Add(1)
 		case p.len() == b.len() && endsAll:
 			if values, err := p.sendAll(ctx, ex); err == nil {
 				b.values = values

@@ -3,13 +3,16 @@ package parallel_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/parallel"
 )
 
@@ -26,6 +29,7 @@ func halve(_ context.Context, n int) (int, error) {
 // Calls of two functions change places within batches of every length, some fail, and
 // each result and each error has the index of its call.
 func TestEachOutcomeHasTheIndexOfItsCallWhateverTravelsTogether(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
 	defer ex.Close()
 	var calls []parallel.Call[int]
@@ -109,5 +113,56 @@ func TestAPanicEndsItsBatch(t *testing.T) {
 	_, err := parallel.Run(t.Context(), parallel.Jobs{N: 2, BatchSize: 4}, slices.Values(calls))
 	if p, ok := errors.AsType[*executor.PanicError](err); !ok || p.Value != 0 || begun[1].Load() || begun[3].Load() {
 		t.Errorf("Run's error is %v, calls 1 and 3 have begun: %v, %v; want the panic of call 0, and neither", err, begun[1].Load(), begun[3].Load())
+	}
+}
+
+// Where a batch is turned away as a whole, each of its calls has failed.
+func TestABatchThatIsTurnedAwayFailsEachOfItsCalls(t *testing.T) {
+	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
+	defer ex.Close()
+	unknown := func(_ context.Context, n int) (int, error) { return n, nil }
+	var calls []parallel.Call[int]
+	for i := range 4 {
+		calls = append(calls, parallel.Delayed(double, i))
+	}
+	for i := range 8 {
+		calls = append(calls, parallel.Delayed(unknown, i))
+	}
+	out, err := parallel.Run(t.Context(), parallel.Jobs{N: 2, Executor: ex, BatchSize: 4, OnError: parallel.CollectErrors}, slices.Values(calls))
+	failed, _ := errors.AsType[executor.ItemErrors](err)
+	if len(failed) != 8 || len(out) != len(calls) || !slices.Equal(out[:4], []int{0, 2, 4, 6}) {
+		t.Fatalf("Run of 4 calls, and 8 of a function that is not registered = %v, %v; want 4 results, 8 errors", out, err)
+	}
+	for i, f := range failed {
+		if f.Index != 4+i || !errors.Is(f.Err, executor.ErrNotRegistered) {
+			t.Errorf("call %d: %v; want an error of call %d that matches ErrNotRegistered", f.Index, f.Err, 4+i)
+		}
+	}
+}
+
+// A panic has ended before the next call of the batch is made: else the stack, which a
+// PanicError has a copy of, would grow with each.
+func TestPanicsOfABatchDoNotPileUp(t *testing.T) {
+	var mu sync.Mutex
+	var depths []int
+	deep := func(context.Context, int) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		depths = append(depths, runtime.Callers(0, make([]uintptr, 1000)))
+		panic("on purpose")
+	}
+	calls := func(yield func(parallel.Call[int]) bool) {
+		for i := range 20 {
+			if !yield(parallel.Delayed(deep, i)) {
+				return
+			}
+		}
+	}
+	_, err := parallel.Run(t.Context(), parallel.Jobs{N: 2, Backend: "threading", BatchSize: 20, OnError: parallel.CollectErrors}, calls)
+	if failed, _ := errors.AsType[executor.ItemErrors](err); len(failed) != 20 || len(depths) != 20 {
+		t.Fatalf("%d calls were made, and Run = %v; want 20, and an error of each", len(depths), err)
+	}
+	if slices.Min(depths) != slices.Max(depths) {
+		t.Errorf("the calls found %v functions under way; want as many each time", depths)
 	}
 }

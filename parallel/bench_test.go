@@ -53,7 +53,7 @@ func both(b *testing.B, goal float64, ours, theirs func() float64, unit, theirUn
 	theirs()
 	var costs, peers, ratios []float64
 	for b.Loop() {
-		var cost, peer float64 // who is second pays for the garbage of the first
+		var cost, peer float64 // the second pays for the garbage of the first
 		if len(costs)%2 == 0 {
 			cost, peer = ours(), theirs()
 		} else {

@@ -27,9 +27,9 @@ import (
 //
 // An error is returned and not kept, and so is a panic. Calls with the same
 // argument at the same time call fn once, also in several processes: the others wait.
-// Who waits and whose ctx ends leaves with the error of ctx; the ctx of fn, which has
+// A caller that waits, and whose ctx ends, leaves with the error of ctx; the ctx of fn, which has
 // the values of the first caller's and no deadline, ends when the last one is to leave.
-// An error and a panic reach all who wait. Each gets a result of its own, which shares
+// An error and a panic reach all that wait. Each gets a result of its own, which shares
 // no memory with another's. A caller that has left must not change the argument while
 // the function may run on for the others.
 //
@@ -63,7 +63,7 @@ type CachedFunc[In, Out any] struct {
 	argHash *digest.Hasher
 }
 
-// NewCachedFunc is [Cache] for who wants to do more than call the function, or wants
+// NewCachedFunc is [Cache] for a caller that does more than call the function, or wants
 // to see the error.
 func NewCachedFunc[In, Out any](m *Memory, name, version string, fn executor.Func[In, Out]) (*CachedFunc[In, Out], error) {
 	c := &CachedFunc[In, Out]{memory: m, fn: fn, owner: owner{name, version}, folder: disk.FolderOf(name)}

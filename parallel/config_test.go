@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/parallel"
 )
 
@@ -244,7 +245,7 @@ func atOnce(ctx context.Context, j parallel.Jobs, calls int) (int, error) {
 	return int(c.most.Load()), err
 }
 
-// PAR-07: the levels share the CPUs.
+// The levels share the CPUs.
 func TestAParallelInsideAParallelUsesItsShare(t *testing.T) {
 	for _, row := range []struct{ cpus, outer, inner, want int }{
 		{4, 2, -1, 2},
@@ -278,7 +279,7 @@ func TestAParallelInsideAParallelUsesItsShare(t *testing.T) {
 	}
 }
 
-// PAR-07: never more calls run than the outermost level asked for, or there are
+// Never more calls run than the outermost level asked for, or there are
 // CPUs.
 func TestThreeLevelsAreBounded(t *testing.T) {
 	shared := &executor.ThreadPoolExecutor{MaxWorkers: 1}
@@ -377,9 +378,10 @@ func inner(context.Context, int) (int, error) {
 	return os.Getpid(), nil
 }
 
-// PAR-07, PAR-08: a worker process has GOMAXPROCS for its share, and no explicit
+// A worker process has GOMAXPROCS for its share, and no explicit
 // number is above it.
 func TestWorkerProcessesHaveTheirShareOfTheCPUs(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	for _, row := range []struct{ cpus, n, want int }{{4, 2, 2}, {2, 2, 1}} {
 		setCPUs(t, row.cpus)
 		ctx := parallel.WithConfig(t.Context(), parallel.Jobs{Backend: "processes"})
@@ -396,6 +398,7 @@ func TestWorkerProcessesHaveTheirShareOfTheCPUs(t *testing.T) {
 }
 
 func TestWorkerProcessesHaveTheirShareWhateverTheEnvironmentSays(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	t.Setenv("GOMAXPROCS", "7")
 	setCPUs(t, 4)
 	got, err := parallel.Run(t.Context(), parallel.Jobs{N: 2, Backend: "processes"}, callsOf(items("GOMAXPROCS", "GOMAXPROCS")...))

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"math"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/gofutures/futures/executor"
 )
@@ -145,6 +147,9 @@ func (d *dispatcher[Out]) ended(calls iter.Seq[Call[Out]], opts ...executor.MapO
 	}
 	return func(yield func(*batch[Out], error) bool) {
 		d.report.begin(backendName(d.ex), d.n)
+		if !d.here && d.Progress != nil {
+			opts = append(opts, executor.Meanwhile(lookTime, d.look))
+		}
 		for b, err := range executor.Map(d.ctx, ex, do, d.batches(calls), append(opts, executor.Buffer(d.ahead))...) {
 			if err != nil {
 				if b = d.exited(err); b == nil {
@@ -176,11 +181,27 @@ func (d *dispatcher[Out]) makeThere(ctx context.Context, b *batch[Out]) (*batch[
 	case <-b.turn:
 	case <-ctx.Done():
 	}
-	s := &sender{Executor: d.ex, sent: b.hasTurn}
+	s := &sender{Executor: d.ex, sent: b.hasTurn, keeps: d.Progress != nil}
 	defer s.pass() // if nothing was sent
+	b.sender.Store(s)
 	b.send(ctx, s, d.Timeout, d.OnError.kind == stopAtFirst, d.whole)
 	b.packs = nil // the arguments are not held until the results are taken
+	b.sender.Store(nil)
 	return b, nil
+}
+
+// lookTime is how often Progress is told what has ended in batches that have not.
+const lookTime = 100 * time.Millisecond
+
+// look tells how far the batches are that are under way.
+func (d *dispatcher[Out]) look() {
+	made := 0
+	for b := range d.out {
+		if s := b.sender.Load(); s != nil {
+			made += min(s.made(), b.len())
+		}
+	}
+	d.report.look(made)
 }
 
 // sender is an executor that tells when it was given the first call of a batch:
@@ -189,11 +210,32 @@ type sender struct {
 	executor.Executor
 	once sync.Once
 	sent chan struct{}
+
+	alone atomic.Int64 // calls that have ended, and were sent alone
+	keeps bool         // somebody asks for made
+	mu    sync.Mutex   // guards calls
+	calls []*executor.Call
 }
 
 func (s *sender) Execute(ctx context.Context, c *executor.Call) {
-	s.Executor.Execute(ctx, c)
+	if s.keeps {
+		s.mu.Lock()
+		s.calls = append(s.calls, c)
+		s.mu.Unlock()
+	}
+	c.HandOn(ctx, s.Executor)
 	s.pass()
+}
+
+// made returns how many calls of the batch have ended.
+func (s *sender) made() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n = int(s.alone.Load())
+	for _, c := range s.calls {
+		n += c.Made()
+	}
+	return n
 }
 
 func (s *sender) pass() { s.once.Do(func() { close(s.sent) }) }
@@ -289,15 +331,20 @@ func (d *dispatcher[Out]) send(b *batch[Out]) {
 	d.report.send(b.len())
 }
 
-// want returns how many calls are to be taken at once when some were.
+// mostTaken is how many calls are taken at once: a source without an end is not taken
+// to its end before they start, whatever the size of batches. So many take long enough,
+// where each takes nanoseconds, to hide what sending their batches costs.
+const mostTaken = 1 << 18
+
+// want returns how many calls are to be taken at once when some were: for a batch for
+// each worker. Those that will be batches of one do not wait for each other.
 func (d *dispatcher[Out]) want(taken int) int {
-	size := d.sizer.size
-	if size == 1 {
-		return 1
-	}
-	n := times(size, d.n)
+	n := min(times(d.sizer.size, d.n), mostTaken)
 	if first := d.PreDispatch - taken; first > 0 { // joblib takes these apart from the others
 		n = min(n, first)
+	}
+	if n/d.n < 2 {
+		return 1
 	}
 	return n
 }

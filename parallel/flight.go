@@ -14,8 +14,8 @@ import (
 	"github.com/gofutures/futures/parallel/internal/disk"
 )
 
-// flight is a call of a cached function for all who want its result at once. Who
-// comes while it is under way boards it.
+// flight is a call of a cached function for all callers that want its result at once. One
+// that comes while it is under way boards it.
 //
 // The function runs on a goroutine of its own, so that each caller can leave when its
 // ctx ends. It has the values of the first caller's ctx, and with them the place of
@@ -51,7 +51,7 @@ type landing[Out any] struct {
 // under way.
 var errSpoiled = errors.New("the argument was changed while the function ran")
 
-// share calls the function for all who call it with the same argument now.
+// share calls the function for all that call it with the same argument now.
 func (c *CachedFunc[In, Out]) share(ctx context.Context, key disk.Key, in In) (out Out, err error) {
 	if c.isInside(ctx, key) {
 		return out, c.errEndless()
@@ -139,8 +139,8 @@ func (f *flight) hasLanded() bool {
 	}
 }
 
-// leave takes a caller off a flight. It returns true for the last one, who has to stay:
-// then the flight is ending, and who comes next begins another.
+// leave takes a caller off a flight. It returns true for the last one, which has to stay:
+// then the flight is ending, and the caller that comes next begins another.
 func (m *Memory) leave(key disk.Key, f *flight, ctx context.Context, isOwner bool) (isLast bool) {
 	m.mu.Lock()
 	f.callers--
@@ -237,7 +237,7 @@ func (c *CachedFunc[In, Out]) look(f *flight, key disk.Key, in In, l *landing[Ou
 }
 
 // lock waits for the lock of a key. Meanwhile it lends the place of the call on an
-// executor that ctx belongs to: who has the lock may wait for that.
+// executor that ctx belongs to: the call that has the lock may wait for that.
 func (m *Memory) lock(ctx context.Context, key disk.Key) (*disk.Lock, error) {
 	if l := m.store.TryLock(key); l != nil {
 		return l, nil

@@ -7,95 +7,50 @@ import (
 	"io"
 	"iter"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
+	"github.com/gofutures/futures/internal/testhelp"
 	"github.com/gofutures/futures/parallel"
 )
 
-// longEnough is how long a test waits for what must come. It is no promise: a
-// machine under load may take its time.
-const longEnough = time.Minute
+// What the tests of other packages need too, by short names.
+const longEnough = testhelp.LongEnough
+
+type (
+	item      = testhelp.Item
+	itemError = testhelp.ItemError
+)
+
+var (
+	errBoom   = testhelp.ErrBoom
+	items     = testhelp.Items
+	makeItem  = testhelp.MakeItem
+	holdUntil = testhelp.HoldUntil
+	touch     = testhelp.Touch
+	inDir     = testhelp.InDir
+	logStart  = testhelp.LogStart
+	starts    = testhelp.Starts
+)
 
 // nilCtx is silly input.
 var nilCtx context.Context
-
-var errBoom = errors.New("boom")
 
 func init() {
 	executor.Register(makeItem)
 	executor.Register(double)
 	executor.RegisterError("parallel_test.boom", errBoom)
-	if _, isWorker := os.LookupEnv("FUTURES_WORKER"); !isWorker {
-		// Else the race detector lets each worker sleep for a second before it ends.
-		_ = os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-	}
+	testhelp.EndWorkersAtOnce()
 }
-
-// item is what makeItem makes, here or in a worker process.
-type item struct {
-	N    int
-	Does string // "": returns 10*N
-	Log  string // gets a line when it starts; "": none
-	Gate string // a file that "hold" waits for
-}
-
-func makeItem(ctx context.Context, in item) (int, error) {
-	if in.Log != "" {
-		if err := logStart(in.Log, in.N); err != nil {
-			return 0, err
-		}
-	}
-	switch in.Does {
-	case "fail":
-		return 0, itemError(in.N)
-	case "fail late":
-		time.Sleep(20 * time.Millisecond)
-		return 0, itemError(in.N)
-	case "boom":
-		return 0, fmt.Errorf("item %d: %w", in.N, errBoom)
-	case "panic":
-		panic(fmt.Sprint("item ", in.N))
-	case "goexit":
-		runtime.Goexit()
-	case "hold":
-		holdUntil(in.Gate)
-	case "heed":
-		<-ctx.Done()
-		return 0, ctx.Err()
-	case "hang":
-		time.Sleep(time.Hour)
-	case "slow":
-		time.Sleep(time.Millisecond)
-	case "exit":
-		os.Exit(40 + in.N)
-	case "GOMAXPROCS":
-		return runtime.GOMAXPROCS(0), nil
-	}
-	return 10 * in.N, nil
-}
-
-// itemError is the error of an item. In a worker process, only its text is left.
-type itemError int
-
-func (e itemError) Error() string { return fmt.Sprintf("item %d", int(e)) }
 
 func double(_ context.Context, n int) (int, error) { return 2 * n, nil }
-
-// items returns items that do so.
-func items(does ...string) []item {
-	in := make([]item, len(does))
-	for i := range in {
-		in[i] = item{N: i, Does: does[i]}
-	}
-	return in
-}
 
 // callsOf returns the calls that make items.
 func callsOf(in ...item) iter.Seq[parallel.Call[int]] { return slices.Values(delayed(makeItem, in)) }
@@ -143,7 +98,12 @@ func tens(n, step int) []int {
 func each(t *testing.T, test func(t *testing.T, j parallel.Jobs)) {
 	t.Helper()
 	for _, j := range []parallel.Jobs{{N: 1}, {N: 2}, {N: 2, Backend: "processes"}} {
-		t.Run(fmt.Sprintf("N %d %s", j.N, j.Backend), func(t *testing.T) { test(t, j) })
+		t.Run(fmt.Sprintf("N %d %s", j.N, j.Backend), func(t *testing.T) {
+			if j.Backend == "processes" {
+				executortest.NeedsProcesses(t)
+			}
+			test(t, j)
+		})
 	}
 }
 
@@ -182,14 +142,8 @@ func inTime[T any](t *testing.T, what string, f func() (T, error)) (T, error) {
 		value, err := f()
 		over <- outcome{value, err}
 	}()
-	select {
-	case o := <-over:
-		return o.value, o.err
-	case <-time.After(longEnough):
-		buf := make([]byte, 1<<20)
-		t.Fatalf("%s: nothing after %v\n%s", what, longEnough, buf[:runtime.Stack(buf, true)])
-		panic("not reached")
-	}
+	o := testhelp.Receive(t, what, over)
+	return o.value, o.err
 }
 
 // all is what a loop over a stream sees: results and the texts of errors.
@@ -212,51 +166,6 @@ func saw[Out any](value Out, err error) string {
 		return "goexit"
 	}
 	return err.Error()
-}
-
-// holdUntil returns when there is a file of that name.
-func holdUntil(path string) {
-	for {
-		if _, err := os.Stat(path); err == nil {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-// touch lets the items go on that hold.
-func touch(t *testing.T, path string) {
-	t.Helper()
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// inDir returns a name in a directory that is removed after the test.
-func inDir(t *testing.T, name string) string {
-	t.Helper()
-	return filepath.Join(t.TempDir(), name)
-}
-
-// logStart adds a line to a file, in one write, so that those of several
-// processes do not mix.
-func logStart(name string, n int) error {
-	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "%d\n", n)
-	return errors.Join(err, f.Close())
-}
-
-// starts returns the numbers in a log.
-func starts(t *testing.T, log string) []string {
-	t.Helper()
-	text, err := os.ReadFile(log)
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	return strings.Fields(string(text))
 }
 
 // setCPUs sets GOMAXPROCS until the end of the test.
@@ -298,4 +207,40 @@ func inFile(t *testing.T, stream **os.File) (text func() string, err error) {
 		}
 		return string(text)
 	}, nil
+}
+
+// many is how many goroutines want one result in most tests.
+const many = 16
+
+// together has many goroutines do something at once, and returns when all have ended.
+// It is for what may end its goroutine.
+func together(do func(i int)) {
+	var all sync.WaitGroup
+	for i := range many {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			do(i)
+		}()
+	}
+	all.Wait()
+}
+
+// panics is a function of its own, so that its name is in the stack.
+func panics(context.Context, int) (int, error) {
+	time.Sleep(time.Second)
+	panic(errBoom)
+}
+
+// alike reports whether each text ends as the one that is wanted: an error from
+// another process names the function before.
+func alike(got, want []string) bool {
+	return slices.EqualFunc(got, want, func(got, want string) bool { return strings.HasSuffix(got, want) })
+}
+
+// panicOf returns what f panics with.
+func panicOf(f func()) (value any) {
+	defer func() { value = recover() }()
+	f()
+	return nil
 }

@@ -35,7 +35,8 @@ type Jobs struct {
 
 	// BatchSize is how many calls go to a worker together: batch_size. 0 is one, or
 	// in other processes as many as take about 0.2 to 2 seconds, by joblib's
-	// formulas. With a Timeout it is 1.
+	// formulas. With a Timeout it is 1. The batches for all workers are taken from the
+	// source together, but no more than some 260,000 calls.
 	BatchSize int
 
 	// PreDispatch is how many calls are taken from the source ahead of the results:
@@ -63,7 +64,9 @@ type Jobs struct {
 
 	// Progress is called with how far it is, at the beginning and when calls have
 	// ended, never twice at once, on the goroutine that runs Run or takes results
-	// from Stream. A panic in it is that goroutine's.
+	// from Stream. A panic in it is that goroutine's. Of a batch in another process, it
+	// is told some times a second how many calls have ended, and at the end of the batch
+	// how many have failed. (joblib tells of batches only, as the lines of Verbose do.)
 	Progress func(Stats)
 }
 

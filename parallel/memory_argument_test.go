@@ -17,7 +17,6 @@ import (
 	"github.com/gofutures/futures/parallel"
 )
 
-// MEM-02.
 func TestTheKeyIsTakenBeforeTheFunctionChangesItsArgument(t *testing.T) {
 	type basket struct {
 		Items []string
@@ -49,7 +48,6 @@ func TestTheKeyIsTakenBeforeTheFunctionChangesItsArgument(t *testing.T) {
 	}
 }
 
-// MEM-07.
 func TestFieldsThatAreToBeIgnoredAreNotInTheKey(t *testing.T) {
 	type query struct {
 		Text    string
@@ -182,7 +180,6 @@ type link struct {
 	Next   *link
 }
 
-// MEM-11.
 func TestAResultThatCannotBeEncodedIsReturnedAndReported(t *testing.T) {
 	logged := logging(t)
 	m := &parallel.Memory{Dir: t.TempDir()}
@@ -210,7 +207,7 @@ func TestAResultThatCannotBeEncodedIsReturnedAndReported(t *testing.T) {
 	if texts := logged.all(); len(texts) != 1 || !strings.Contains(texts[0], "a result is not kept") || !strings.Contains(texts[0], "cycle") {
 		t.Errorf("logged %q; want one record that says why", texts)
 	}
-	if text := fmt.Sprint(logged.all()); strings.Contains(text, "s3cret") { // SEC-09
+	if text := fmt.Sprint(logged.all()); strings.Contains(text, "s3cret") {
 		t.Errorf("logged %s; want no value in it", text)
 	}
 }
@@ -257,7 +254,7 @@ func TestAResultMayBeChangedByWhoGetsIt(t *testing.T) {
 	}
 }
 
-// SEC-09: what is said of a call that failed has no value in it but what the
+// What is said of a call that failed has no value in it but what the
 // function put into its error.
 func TestTextsHaveNoArgumentsInThem(t *testing.T) {
 	logged := logging(t)
@@ -283,7 +280,7 @@ func TestTextsHaveNoArgumentsInThem(t *testing.T) {
 	var _ executor.Func[string, int] = d.Call
 }
 
-// What is on disk must be found by all releases: who changes a key, or where its entry
+// What is on disk must be found by all releases: a change of a key, or of where its entry
 // is, loses what users have computed.
 func TestEntriesAreWhereTheyAlwaysWere(t *testing.T) {
 	dir := t.TempDir()

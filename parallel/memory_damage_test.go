@@ -84,7 +84,6 @@ func (k *kept) isComputedAgain(t *testing.T, how string) {
 	}
 }
 
-// MEM-08.
 func TestADamagedEntryIsComputedAgainAndReportedOnce(t *testing.T) {
 	logged := logging(t)
 	k := newKept(t)
@@ -131,7 +130,6 @@ func TestADamagedEntryIsComputedAgainAndReportedOnce(t *testing.T) {
 	}
 }
 
-// MEM-19.
 func TestAnEntryOfAnotherVersionOfTheFormatIsAQuietMiss(t *testing.T) {
 	logged := logging(t)
 	k := newKept(t)
@@ -146,7 +144,7 @@ func TestAnEntryOfAnotherVersionOfTheFormatIsAQuietMiss(t *testing.T) {
 	}
 }
 
-// MEM-08: a file that is whole is no good in another's place.
+// A file that is whole is no good in another's place.
 func TestTheEntryOfAnotherKeyIsNotUsed(t *testing.T) {
 	logged := logging(t)
 	m := &parallel.Memory{Dir: t.TempDir()}
@@ -172,7 +170,7 @@ func TestTheEntryOfAnotherKeyIsNotUsed(t *testing.T) {
 	}
 }
 
-// MEM-08: each entry is reported for itself.
+// Each entry is reported for itself.
 func TestEachDamagedEntryIsReportedOnce(t *testing.T) {
 	logged := logging(t)
 	m := &parallel.Memory{Dir: t.TempDir()}
@@ -215,7 +213,7 @@ func TestDamageIsLoggedForAHundredEntriesAtMost(t *testing.T) {
 	}
 }
 
-// MEM-08: a folder in the place of an entry.
+// A folder in the place of an entry.
 func TestAFolderInThePlaceOfAnEntryCostsNoResult(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		logged := logging(t)
@@ -245,7 +243,7 @@ func TestAFolderInThePlaceOfAnEntryCostsNoResult(t *testing.T) {
 	}
 }
 
-// MEM-21: a process may end while it writes, or before it gives its file the name.
+// A process may end while it writes, or before it gives its file the name.
 func TestATemporaryFileThatWasLeftIsUsedIfWholeElseReplaced(t *testing.T) {
 	logged := logging(t)
 	k := newKept(t)
@@ -278,7 +276,7 @@ func TestATemporaryFileThatWasLeftIsUsedIfWholeElseReplaced(t *testing.T) {
 	}
 }
 
-// MEM-21: who stores something beside them sweeps those that are old.
+// A call that stores something beside them sweeps those that are old.
 func TestOldTemporaryFilesAreSwept(t *testing.T) {
 	for _, maxItems := range []int{0, 1000} {
 		k := newKept(t)
@@ -342,7 +340,6 @@ func hasOther(files []string, one string, names map[string]time.Duration) bool {
 	return false
 }
 
-// MEM-12.
 func TestAFolderThatIsRemovedWhileInUseIsMadeAgain(t *testing.T) {
 	logged := logging(t)
 	m := &parallel.Memory{Dir: filepath.Join(t.TempDir(), "cache")}
@@ -370,7 +367,6 @@ func TestAFolderThatIsRemovedWhileInUseIsMadeAgain(t *testing.T) {
 	}
 }
 
-// MEM-12.
 func TestAFolderThatCannotBeCostsNoResult(t *testing.T) {
 	file := inDir(t, "file")
 	overwrite(t, file, []byte("mine"))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -17,24 +16,6 @@ import (
 	"github.com/gofutures/futures/parallel"
 )
 
-// many is how many goroutines want one result in most tests.
-const many = 16
-
-// together has many goroutines do something at once, and returns when all have ended.
-// It is for what may end its goroutine.
-func together(do func(i int)) {
-	var all sync.WaitGroup
-	for i := range many {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			do(i)
-		}()
-	}
-	all.Wait()
-}
-
-// MEM-18.
 func TestCallsAtTheSameTimeCallTheFunctionOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &parallel.Memory{Dir: t.TempDir()}
@@ -52,7 +33,7 @@ func TestCallsAtTheSameTimeCallTheFunctionOnce(t *testing.T) {
 	})
 }
 
-// MEM-18: others are not kept waiting.
+// Others are not kept waiting.
 func TestCallsWithOtherArgumentsDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &parallel.Memory{Dir: t.TempDir()}
@@ -70,7 +51,6 @@ func TestCallsWithOtherArgumentsDoNotWait(t *testing.T) {
 	})
 }
 
-// MEM-03, MEM-18.
 func TestAnErrorReachesAllWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &parallel.Memory{Dir: t.TempDir()}
@@ -97,13 +77,6 @@ func TestAnErrorReachesAllWhoWait(t *testing.T) {
 	})
 }
 
-// panics is a function of its own, so that its name is in the stack.
-func panics(context.Context, int) (int, error) {
-	time.Sleep(time.Second)
-	panic(errBoom)
-}
-
-// MEM-18.
 func TestAPanicReachesAllWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &parallel.Memory{Dir: t.TempDir()}
@@ -175,7 +148,6 @@ func TestAPanicOfACachedFunctionInsideIsTheSame(t *testing.T) {
 	_, _ = outer.Call(t.Context(), 0)
 }
 
-// MEM-18.
 func TestGoexitReachesAllWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &parallel.Memory{Dir: t.TempDir()}
@@ -230,7 +202,6 @@ func TestNoTwoResultsShareMemory(t *testing.T) {
 	})
 }
 
-// MEM-11, MEM-18.
 func TestAllWhoWaitGetAResultThatCannotBeEncoded(t *testing.T) {
 	logged := logging(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -258,177 +229,6 @@ func TestAllWhoWaitGetAResultThatCannotBeEncoded(t *testing.T) {
 	if texts := logged.all(); len(texts) != 1 {
 		t.Errorf("logged %q; want one record", texts)
 	}
-}
-
-func TestWhoseCtxEndsLeavesAndTheOthersGetTheResult(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := &parallel.Memory{Dir: t.TempDir()}
-		var f tally
-		var ended atomic.Bool
-		c := newCached(t, m, "f", "v1", func(ctx context.Context, n int) (int, error) {
-			n, err := f.nap(ctx, n)
-			ended.Store(ctx.Err() != nil)
-			return n, err
-		})
-		start := time.Now()
-		var all sync.WaitGroup
-		caller := func(ctx context.Context, want error, after time.Duration) {
-			all.Go(func() {
-				got, err := c.Call(ctx, 7)
-				if !errors.Is(err, want) || (want == nil && got != 7) || time.Since(start) != after {
-					t.Errorf("f(7) = %d, %v after %v; want %v after %v", got, err, time.Since(start), want, after)
-				}
-			})
-			synctest.Wait() // so that they come in this order
-		}
-		soon, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer stop()
-		cancelled, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		caller(soon, context.DeadlineExceeded, 100*time.Millisecond) // the first, whose ctx the function's is made of
-		caller(t.Context(), nil, time.Second)
-		caller(cancelled, context.Canceled, 200*time.Millisecond)
-		caller(t.Context(), nil, time.Second)
-		time.Sleep(200 * time.Millisecond)
-		cancel()
-		all.Wait()
-		if s := m.Stats(); f.started.Load() != 1 || ended.Load() || s.Misses != 1 || s.Shared != 1 {
-			t.Errorf("%d calls, ctx ended %v, %+v; want one call whose ctx has not ended, a miss and a shared", f.started.Load(), ended.Load(), s)
-		}
-		if !c.Contains(7) {
-			t.Error("Contains(7) = false; want the result to be kept")
-		}
-	})
-}
-
-func TestTheLastToLeaveEndsTheCtxAndWaits(t *testing.T) {
-	errWhy := errors.New("why")
-	synctest.Test(t, func(t *testing.T) {
-		m := &parallel.Memory{Dir: t.TempDir()}
-		var cause error
-		c := newCached(t, m, "f", "v1", func(ctx context.Context, n int) (int, error) {
-			<-ctx.Done()
-			cause = context.Cause(ctx)
-			time.Sleep(time.Second) // to clean up
-			if n == 1 {
-				return 1, nil
-			}
-			return 0, ctx.Err()
-		})
-		for n := range 2 {
-			start := time.Now()
-			var all sync.WaitGroup
-			for i := range 3 {
-				ctx, cancel := context.WithCancelCause(t.Context())
-				time.AfterFunc(time.Duration(i+1)*time.Minute, func() { cancel(errWhy) })
-				all.Go(func() {
-					got, err := c.Call(ctx, n)
-					after := time.Duration(i+1) * time.Minute
-					isLast := i == 2
-					if isLast {
-						after += time.Second
-					}
-					if time.Since(start) != after {
-						t.Errorf("caller %d left after %v; want %v", i, time.Since(start), after)
-					}
-					if isLast && n == 1 {
-						if got != 1 || err != nil {
-							t.Errorf("the last one got %d, %v; want what the function returned", got, err)
-						}
-					} else if !errors.Is(err, context.Canceled) {
-						t.Errorf("caller %d got %v; want %v", i, err, context.Canceled)
-					}
-				})
-			}
-			all.Wait()
-			if cause != errWhy {
-				t.Errorf("the cause of the function's ctx is %v; want that of the last caller's", cause)
-			}
-			if isKept := c.Contains(n); isKept != (n == 1) {
-				t.Errorf("Contains(%d) = %v; want what was returned without an error to be kept", n, isKept)
-			}
-		}
-	})
-}
-
-// The error is that of the caller's ctx: the function's has no deadline of its own.
-func TestWhoLeavesLastAtItsDeadlineGetsThat(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCached(t, &parallel.Memory{Dir: t.TempDir()}, "f", "v1", func(ctx context.Context, n int) (int, error) {
-			<-ctx.Done()
-			return 0, fmt.Errorf("stopped: %w", context.Cause(ctx))
-		})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := c.Call(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("f(0) = %v; want %v", err, context.DeadlineExceeded)
-		}
-	})
-}
-
-// Who waits for the call before, which nobody wants any more, leaves with the error
-// of its ctx.
-func TestWhoWaitsForTheCallBeforeLeavesAtItsDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := &parallel.Memory{Dir: t.TempDir()}
-		var f tally
-		c := newCached(t, m, "f", "v1", f.nap)
-		first, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { _, err := c.Call(first, 0); done <- err }()
-		synctest.Wait()
-		cancel() // the function takes no notice
-		synctest.Wait()
-		start := time.Now()
-		for name, call := range map[string]func(context.Context, int) (int, error){"Call": c.Call, "Refresh": c.Refresh} {
-			second, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			defer stop()
-			if _, err := call(second, 0); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%s = %v after %v; want %v", name, err, time.Since(start), context.DeadlineExceeded)
-			}
-		}
-		if time.Since(start) != 200*time.Millisecond {
-			t.Errorf("they left after %v; want 200ms", time.Since(start))
-		}
-		if err := <-done; err != nil {
-			t.Errorf("the first got %v; want what the function returned", err)
-		}
-		if f.started.Load() != 1 {
-			t.Errorf("the function was called %d times; want once", f.started.Load())
-		}
-	})
-}
-
-func TestWhoComesWhenTheLastHasLeftStartsANewCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := &parallel.Memory{Dir: t.TempDir()}
-		var f tally
-		c := newCached(t, m, "f", "v1", func(ctx context.Context, n int) (int, error) {
-			defer f.begin()()
-			call := f.started.Load()
-			select {
-			case <-ctx.Done():
-				time.Sleep(time.Second)
-				return 0, ctx.Err()
-			case <-time.After(time.Minute):
-				return int(call), nil
-			}
-		})
-		first, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { _, err := c.Call(first, 7); done <- err }()
-		synctest.Wait()
-		cancel()
-		synctest.Wait()
-		start := time.Now()
-		mustBe(t, "f(7) of who comes later", 2)(c.Call(t.Context(), 7))
-		if time.Since(start) != time.Second+time.Minute || f.most.Load() != 1 {
-			t.Errorf("it took %v with %d calls at once; want it to begin when the first has ended", time.Since(start), f.most.Load())
-		}
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("the first got %v; want %v", err, context.Canceled)
-		}
-	})
 }
 
 func TestTheFunctionHasTheValuesOfTheFirstCallersCtxAndNoDeadline(t *testing.T) {
@@ -490,207 +290,6 @@ func TestTheFunctionHasTheValuesOfACallerThatWaits(t *testing.T) {
 	}
 }
 
-func TestAFunctionThatCallsItselfWithTheSameArgumentGetsAnError(t *testing.T) {
-	m := &parallel.Memory{Dir: t.TempDir()}
-	var a, b *parallel.CachedFunc[int, int]
-	a = newCached(t, m, "a", "v1", func(ctx context.Context, n int) (int, error) {
-		switch n {
-		case 0:
-			return a.Call(ctx, 0)
-		case 1:
-			return a.Refresh(ctx, 1)
-		}
-		return b.Call(ctx, n)
-	})
-	b = newCached(t, m, "b", "v1", func(ctx context.Context, n int) (int, error) {
-		ctx, cancel := context.WithTimeout(ctx, longEnough) // a ctx that is made of it
-		defer cancel()
-		return a.Call(ctx, n)
-	})
-	for n := range 3 {
-		for name, call := range map[string]func(context.Context, int) (int, error){"Call": a.Call, "Refresh": a.Refresh} {
-			_, err := inTime(t, name, func() (int, error) { return call(t.Context(), n) })
-			if err == nil || !strings.Contains(err.Error(), `parallel: Cache "a": the function calls itself with the same argument`) {
-				t.Errorf("%s(%d) = %v; want an error that says so", name, n, err)
-			}
-		}
-	}
-	if a.Contains(0) {
-		t.Error("Contains(0) = true after an error")
-	}
-}
-
-func TestAFunctionMayCallItselfWithOtherArguments(t *testing.T) {
-	m := &parallel.Memory{Dir: t.TempDir()}
-	var fib *parallel.CachedFunc[int, int]
-	calls := 0
-	fib = newCached(t, m, "fib", "v1", func(ctx context.Context, n int) (int, error) {
-		calls++
-		if n < 2 {
-			return n, nil
-		}
-		a, err := fib.Call(ctx, n-1)
-		b, err2 := fib.Call(ctx, n-2)
-		return a + b, errors.Join(err, err2)
-	})
-	mustBe(t, "fib(40)", 102334155)(fib.Call(t.Context(), 40))
-	if s := m.Stats(); calls != 41 || s.Misses != 41 || s.Hits != 38 {
-		t.Errorf("%d calls, %+v; want 41 misses and 38 hits", calls, s)
-	}
-}
-
-// pooled is a function that waits, with its own ctx, for calls of the executor
-// on which it runs.
-type pooled struct {
-	ex     *executor.ThreadPoolExecutor
-	begin  chan struct{} // closed when it may begin
-	cached *parallel.CachedFunc[int, int]
-}
-
-func newPooled(t *testing.T, workers int) *pooled {
-	p := &pooled{ex: &executor.ThreadPoolExecutor{MaxWorkers: workers}, begin: make(chan struct{})}
-	p.cached = newCached(t, &parallel.Memory{Dir: t.TempDir()}, "f", "v1", p.f)
-	return p
-}
-
-func (p *pooled) f(ctx context.Context, n int) (int, error) {
-	<-p.begin
-	var parts []*executor.Future[int]
-	for i := range 3 {
-		parts = append(parts, executor.Submit(ctx, p.ex, double, i))
-	}
-	got, err := executor.Gather(ctx, parts...)
-	if err != nil {
-		return 0, err
-	}
-	return n + got[0] + got[1] + got[2], nil
-}
-
-// A cached function lends its place as any call does, and so do those who wait for
-// the same call, so that they cannot be in its way.
-func TestCallsOfOneArgumentCannotDeadlockTheirExecutor(t *testing.T) {
-	for _, workers := range []int{1, 2} {
-		for _, callers := range []int{1, 2, 3, 8} {
-			for _, outside := range []bool{false, true} {
-				t.Run(fmt.Sprintf("MaxWorkers %d, %d callers, first outside %v", workers, callers, outside), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) {
-						p := newPooled(t, workers)
-						defer p.ex.Close()
-						ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // nobody waits so long but in a deadlock
-						defer cancel()
-						var first sync.WaitGroup
-						if outside {
-							first.Go(func() {
-								if got, err := p.cached.Call(ctx, 7); got != 13 || err != nil {
-									t.Errorf("the first got %d, %v; want 13", got, err)
-								}
-							})
-							synctest.Wait()
-						}
-						var fs []*executor.Future[int]
-						for range callers {
-							fs = append(fs, executor.Submit(ctx, p.ex, p.cached.Call, 7))
-						}
-						synctest.Wait()
-						close(p.begin)
-						got, err := executor.Gather(ctx, fs...)
-						if err != nil {
-							t.Errorf("they got %v, %v; want 13 each", got, err)
-						}
-						for _, n := range got {
-							if n != 13 {
-								t.Errorf("they got %v; want 13 each", got)
-							}
-						}
-						first.Wait()
-					})
-				})
-			}
-		}
-	}
-}
-
-// The same for several arguments at once.
-func TestCallsOfManyArgumentsCannotDeadlockTheirExecutor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPooled(t, 2)
-		defer p.ex.Close()
-		close(p.begin)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		var fs []*executor.Future[int]
-		for i := range 40 {
-			fs = append(fs, executor.Submit(ctx, p.ex, p.cached.Call, i%5))
-		}
-		got, err := executor.Gather(ctx, fs...)
-		if err != nil {
-			t.Fatalf("they got %v, %v", got, err)
-		}
-		for i, n := range got {
-			if n != i%5+6 {
-				t.Errorf("call %d got %d; want %d", i, n, i%5+6)
-			}
-		}
-	})
-}
-
-// If the first caller leaves, the function goes on without its place.
-func TestAFunctionWhoseFirstCallerHasLeftCannotDeadlockItsExecutor(t *testing.T) {
-	for _, workers := range []int{1, 2} {
-		t.Run(fmt.Sprint("MaxWorkers ", workers), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := newPooled(t, workers)
-				defer p.ex.Close()
-				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-				defer cancel()
-				soon, stop := context.WithTimeout(ctx, time.Second)
-				defer stop()
-				first := executor.Submit(soon, p.ex, p.cached.Call, 7)
-				synctest.Wait()
-				var others sync.WaitGroup
-				others.Go(func() { // so that the first is not the last
-					if got, err := p.cached.Call(ctx, 7); got != 13 || err != nil {
-						t.Errorf("one outside got %d, %v; want 13", got, err)
-					}
-				})
-				synctest.Wait()
-				var fs []*executor.Future[int]
-				for range 3 {
-					fs = append(fs, executor.Submit(ctx, p.ex, p.cached.Call, 7))
-				}
-				if _, err := first.Result(ctx); !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("the first got %v; want %v", err, context.DeadlineExceeded)
-				}
-				synctest.Wait()
-				close(p.begin)
-				if got, err := executor.Gather(ctx, fs...); err != nil {
-					t.Errorf("the others got %v, %v; want 13 each", got, err)
-				}
-				others.Wait()
-			})
-		})
-	}
-}
-
-// Who waits to refresh is not in the way either.
-func TestRefreshCannotDeadlockItsExecutor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPooled(t, 1)
-		defer p.ex.Close()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		var fs []*executor.Future[int]
-		for range 3 {
-			fs = append(fs, executor.Submit(ctx, p.ex, p.cached.Refresh, 7))
-		}
-		synctest.Wait()
-		close(p.begin)
-		if got, err := executor.Gather(ctx, fs...); err != nil {
-			t.Errorf("they got %v, %v; want 13 each", got, err)
-		}
-	})
-}
-
 func TestRefreshWaitsForTheCallThatRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &parallel.Memory{Dir: t.TempDir()}
@@ -711,7 +310,7 @@ func TestRefreshWaitsForTheCallThatRuns(t *testing.T) {
 	})
 }
 
-// MEM-18: Hits, Misses and Shared add up to the calls, and nothing is computed
+// Hits, Misses and Shared add up to the calls, and nothing is computed
 // twice.
 func TestStatsAddUpInAStorm(t *testing.T) {
 	const goroutines, keys, rounds = 32, 20, 30
@@ -754,193 +353,4 @@ func TestStatsAddUpInAStorm(t *testing.T) {
 	if s := m.Stats(); s.Hits+s.Misses+s.Shared != goroutines*rounds || s.Misses != misses || s.Damaged+s.Unkept+s.Evicted != 0 || s != c.Stats() {
 		t.Errorf("Stats() = %+v; want %d in all, %d misses and nothing wrong", s, goroutines*rounds, misses)
 	}
-}
-
-// A caller that has left has its argument back: what it does to it is not the
-// function's.
-func TestWhoHasLeftMayChangeItsArgument(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		begin := make(chan struct{})
-		c := newCached(t, &parallel.Memory{Dir: dir}, "f", "v1", func(_ context.Context, text []byte) (string, error) {
-			<-begin
-			return strings.ToUpper(string(text)), nil
-		})
-		first, cancel := context.WithCancel(t.Context())
-		text := []byte("abc")
-		var both sync.WaitGroup
-		both.Go(func() {
-			if _, err := c.Call(first, text); !errors.Is(err, context.Canceled) {
-				t.Errorf("the first got %v; want %v", err, context.Canceled)
-			}
-			copy(text, "xyz")
-			close(begin)
-		})
-		synctest.Wait()
-		both.Go(func() {
-			if got, err := c.Call(t.Context(), []byte("abc")); got != "ABC" || err != nil {
-				t.Errorf("f(abc) = %q, %v; want ABC", got, err)
-			}
-		})
-		synctest.Wait()
-		cancel()
-		both.Wait()
-		if got, err := c.Call(t.Context(), []byte("abc")); got != "ABC" || err != nil {
-			t.Errorf("f(abc) from disk = %q, %v; want ABC", got, err)
-		}
-	})
-}
-
-// Nothing is left behind by many who come and go.
-func TestCallersThatComeAndGoLeaveNothing(t *testing.T) {
-	m := &parallel.Memory{Dir: t.TempDir()}
-	var running atomic.Int64
-	c := newCached(t, m, "f", "v1", func(ctx context.Context, n int) (int, error) {
-		running.Add(1)
-		defer running.Add(-1)
-		if n%2 == 0 {
-			runtime.Gosched()
-			return n, ctx.Err()
-		}
-		<-ctx.Done()
-		return 0, ctx.Err()
-	})
-	together(func(g int) {
-		for i := range 40 {
-			ctx, cancel := context.WithCancel(t.Context())
-			go cancel()
-			n := (g + i) % 4
-			if got, err := c.Call(ctx, n); err == nil && got != n || err != nil && !errors.Is(err, context.Canceled) {
-				t.Errorf("f(%d) = %d, %v; want %[1]d, or %v", n, got, err, context.Canceled)
-			}
-		}
-	})
-	if running.Load() != 0 { // the last caller waits
-		t.Errorf("%d calls run; want none", running.Load())
-	}
-	m.Sync()
-	if _, temporary := entries(t, m.Dir); len(temporary) != 0 {
-		t.Errorf("there are %q; want nothing", temporary)
-	}
-	if _, err := os.Stat(m.Dir); err != nil {
-		t.Error(err)
-	}
-}
-
-// MEM-02: that the function changes its argument is no reason to call it again.
-func TestWhoLeavesLastGetsWhatAFunctionThatChangesItsArgumentReturned(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := &parallel.Memory{Dir: t.TempDir()}
-		calls := 0
-		c := newCached(t, m, "f", "v1", func(_ context.Context, in []int) (int, error) {
-			if calls++; calls > 5 {
-				return 0, errBoom
-			}
-			time.Sleep(time.Second) // it takes no notice of ctx
-			sum := 0
-			for i, n := range in {
-				sum += n
-				in[i] = 100
-			}
-			return sum, nil
-		})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		mustBe(t, "f", 6)(c.Call(ctx, []int{1, 2, 3}))
-		if calls != 1 {
-			t.Errorf("the function was called %d times; want once", calls)
-		}
-		if got, err := c.Call(t.Context(), []int{1, 2, 3}); got != 6 || err != nil || calls != 1 {
-			t.Errorf("f again = %d, %v after %d calls; want 6 from disk", got, err, calls)
-		}
-	})
-}
-
-// The same if the first caller leaves and others stay: they have arguments of their own.
-func TestWhoStaysGetsWhatAFunctionThatChangesItsArgumentReturned(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := &parallel.Memory{Dir: t.TempDir()}
-		c := newCached(t, m, "f", "v1", func(_ context.Context, in []int) (int, error) {
-			time.Sleep(time.Second)
-			sum := 0
-			for i, n := range in {
-				sum += n
-				in[i] = 100
-			}
-			return sum, nil
-		})
-		var all sync.WaitGroup
-		for i := range 4 {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Hour)
-			if i == 0 {
-				ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
-			}
-			defer cancel()
-			all.Go(func() {
-				got, err := c.Call(ctx, []int{1, 2, 3})
-				if i == 0 && !errors.Is(err, context.DeadlineExceeded) || i > 0 && (got != 6 || err != nil) {
-					t.Errorf("caller %d got %d, %v; want 6, or for the first %v", i, got, err, context.DeadlineExceeded)
-				}
-			})
-			synctest.Wait()
-		}
-		all.Wait()
-		mustBe(t, "f again", 6)(c.Call(t.Context(), []int{1, 2, 3}))
-		if s := m.Stats(); s.Hits != 1 || s.Misses > 2 || s.Misses+s.Shared > 4 || s.Misses+s.Shared < 3 {
-			t.Errorf("Stats() = %+v; want 1 hit, and the others counted once", s)
-		}
-	})
-}
-
-// Two functions that call each other, entered at both ends at once: without a memory
-// it is as endless.
-func TestFunctionsThatWaitForEachOtherFail(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := &parallel.Memory{Dir: t.TempDir()}
-		var a, b *parallel.CachedFunc[int, int]
-		begin := make(chan struct{})
-		a = newCached(t, m, "a", "v1", func(ctx context.Context, n int) (int, error) { <-begin; return b.Call(ctx, n) })
-		b = newCached(t, m, "b", "v1", func(ctx context.Context, n int) (int, error) { <-begin; return a.Call(ctx, n) })
-		var both sync.WaitGroup
-		for _, c := range []*parallel.CachedFunc[int, int]{a, b} {
-			both.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				if _, err := c.Call(ctx, 1); err == nil || !strings.Contains(err.Error(), "calls itself") {
-					t.Errorf("an endless call: error %v; want one that says so", err)
-				}
-			})
-		}
-		synctest.Wait()
-		close(begin)
-		both.Wait()
-	})
-}
-
-// A call that has given up waiting for another does not wait for it any more: the other
-// may wait for it then.
-func TestWhoHasGivenUpWaitingDoesNotWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := &parallel.Memory{Dir: t.TempDir()}
-		var slow, other *parallel.CachedFunc[int, int]
-		slow = newCached(t, m, "slow", "v1", func(ctx context.Context, n int) (int, error) {
-			time.Sleep(200 * time.Millisecond)
-			got, err := other.Call(ctx, n)
-			return got + 1, err
-		})
-		other = newCached(t, m, "other", "v1", func(ctx context.Context, n int) (int, error) {
-			soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-			defer cancel()
-			if _, err := slow.Call(soon, n); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("slow(1) inside of other(1) = %v; want %v", err, context.DeadlineExceeded)
-			}
-			time.Sleep(time.Second)
-			return 10, nil
-		})
-		var both sync.WaitGroup
-		both.Go(func() { mustBe(t, "slow(1)", 11)(slow.Call(t.Context(), 1)) })
-		synctest.Wait()
-		both.Go(func() { mustBe(t, "other(1)", 10)(other.Call(t.Context(), 1)) })
-		both.Wait()
-	})
 }

@@ -49,7 +49,6 @@ func bytesOf(t *testing.T, dir string) (sum int64) {
 	return sum
 }
 
-// MEM-13.
 func TestNoMoreThanMaxItemsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &parallel.Memory{Dir: t.TempDir(), MaxItems: 20}
@@ -70,7 +69,6 @@ func TestNoMoreThanMaxItemsAreKept(t *testing.T) {
 	})
 }
 
-// MEM-13.
 func TestWhatWasNotUsedForLongestIsRemovedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &parallel.Memory{Dir: t.TempDir(), MaxItems: 10}
@@ -84,7 +82,6 @@ func TestWhatWasNotUsedForLongestIsRemovedFirst(t *testing.T) {
 	})
 }
 
-// MEM-13.
 func TestNoMoreThanMaxBytesAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &parallel.Memory{Dir: t.TempDir(), MaxBytes: 10_000}
@@ -112,7 +109,7 @@ func TestNoMoreThanMaxBytesAreKept(t *testing.T) {
 	})
 }
 
-// MEM-13: it would push out all others and itself.
+// It would push out all others and itself.
 func TestAResultOfMoreThanMaxBytesIsNotKept(t *testing.T) {
 	logged := logging(t)
 	m := &parallel.Memory{Dir: t.TempDir(), MaxBytes: 10_000}
@@ -131,7 +128,6 @@ func TestAResultOfMoreThanMaxBytesIsNotKept(t *testing.T) {
 	}
 }
 
-// MEM-13.
 func TestWhatWasNotUsedForMaxAgeIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &parallel.Memory{Dir: t.TempDir(), MaxAge: time.Hour}
@@ -150,7 +146,6 @@ func TestWhatWasNotUsedForMaxAgeIsRemoved(t *testing.T) {
 	})
 }
 
-// MEM-22.
 func TestAClockThatWasSetBackEvictsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -244,7 +239,7 @@ func TestTwoThatStoreAtOnceKeepATenthTooMuchAtMost(t *testing.T) {
 	})
 }
 
-// MEM-13: limits are kept after Sync, and no reader sees anything of it.
+// Limits are kept after Sync, and no reader sees anything of it.
 func TestReadersSeeNothingOfWhatIsRemoved(t *testing.T) {
 	logged := logging(t)
 	m := &parallel.Memory{Dir: t.TempDir(), MaxItems: 8, MaxBytes: 1 << 20, MaxAge: time.Hour}
@@ -320,13 +315,12 @@ func clearing(t *testing.T, m *parallel.Memory) {
 	}
 }
 
-// MEM-14.
 func TestCallersSeeNothingOfClear(t *testing.T) {
 	logging(t)
 	clearing(t, &parallel.Memory{Dir: t.TempDir()})
 }
 
-// MEM-14: nothing is wrong with the folder.
+// Nothing is wrong with the folder.
 func TestAResultIsKeptWhileOthersClear(t *testing.T) {
 	logged := logging(t)
 	m := &parallel.Memory{Dir: t.TempDir()}
@@ -336,7 +330,7 @@ func TestAResultIsKeptWhileOthersClear(t *testing.T) {
 	}
 }
 
-// MEM-13: Sync waits until the limits are kept.
+// Sync waits until the limits are kept.
 func TestLimitsAreKeptAfterSyncThoughManyStoreAtOnce(t *testing.T) {
 	m := &parallel.Memory{Dir: t.TempDir(), MaxItems: 30}
 	c := newCached(t, m, "f", "v1", double)

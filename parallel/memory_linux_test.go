@@ -35,7 +35,6 @@ func smallDisk(t *testing.T, options string) string {
 	return at
 }
 
-// MEM-12.
 func TestAFullDiskCostsNoResult(t *testing.T) {
 	logged := logging(t)
 	m := &parallel.Memory{Dir: filepath.Join(smallDisk(t, "size=128k"), "cache")}
@@ -72,7 +71,7 @@ func TestAFullDiskCostsNoResult(t *testing.T) {
 	}
 }
 
-// MEM-12: no room for a folder or an empty file either.
+// No room for a folder or an empty file either.
 func TestADiskWithoutRoomForFilesCostsNoResult(t *testing.T) {
 	logged := logging(t)
 	for _, inodes := range []string{"nr_inodes=1", "nr_inodes=2", "nr_inodes=3", "nr_inodes=5", "nr_inodes=7"} {
@@ -92,7 +91,7 @@ func TestADiskWithoutRoomForFilesCostsNoResult(t *testing.T) {
 	}
 }
 
-// MEM-12: the next result is kept where the folder can be written to again.
+// The next result is kept where the folder can be written to again.
 func TestAFolderThatBecomesReadOnlyIsReadOn(t *testing.T) {
 	logged := logging(t)
 	at := smallDisk(t, "size=1m")
@@ -160,7 +159,7 @@ func rememberLittle(ctx context.Context, in memo) (parallel.MemoryStats, error) 
 	return r.memory.Stats(), nil
 }
 
-// MEM-12: what was written when the disk said no is removed.
+// What was written when the disk said no is removed.
 func TestAResultOfWhichAPartIsWrittenIsNotKept(t *testing.T) {
 	dir := inDir(t, "cache")
 	ex := workers(t, 1)

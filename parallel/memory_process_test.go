@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/parallel"
 )
 
@@ -136,6 +137,8 @@ func remember(ctx context.Context, in memo) ([]int, error) {
 
 // workers returns a pool of processes.
 func workers(t *testing.T, n int) *executor.ProcessPoolExecutor {
+	t.Helper()
+	executortest.NeedsProcesses(t)
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: n, Stderr: t.Output()}
 	t.Cleanup(func() { ex.Close() })
 	return ex
@@ -147,7 +150,6 @@ func here(t *testing.T, dir string) (*parallel.CachedFunc[memo, []int], *paralle
 	return newCached(t, m, "numbers", "v1", numbers), m
 }
 
-// MEM-09.
 func TestProcessesComputeEachResultOnce(t *testing.T) {
 	dir, log := inDir(t, "cache"), inDir(t, "log")
 	ex := workers(t, 4)
@@ -194,7 +196,6 @@ func TestProcessesComputeEachResultOnce(t *testing.T) {
 	}
 }
 
-// MEM-10.
 func TestReadersOfALargeResultSeeItWholeWhileItIsWritten(t *testing.T) {
 	dir := inDir(t, "cache")
 	ex := workers(t, 4)
@@ -337,7 +338,7 @@ func TestAProcessThatExitsAtOnceHasReplacedTheResult(t *testing.T) {
 	}
 }
 
-// MEM-21: whenever it is killed, what it leaves is whole or replaced.
+// Whenever it is killed, what it leaves is whole or replaced.
 func TestAProcessThatIsKilledWhileItWritesHarmsNobody(t *testing.T) {
 	logged := logging(t)
 	dir := inDir(t, "cache")
@@ -365,7 +366,7 @@ func TestAProcessThatIsKilledWhileItWritesHarmsNobody(t *testing.T) {
 	}
 }
 
-// MEM-03, between processes: who waits for a call that fails makes its own.
+// Between processes: a caller that waits for a call that fails makes its own.
 func TestAnErrorInAnotherProcessIsNotShared(t *testing.T) {
 	dir, log, gate := inDir(t, "cache"), inDir(t, "log"), inDir(t, "gate")
 	ex := workers(t, 1)

@@ -115,7 +115,6 @@ func theEntry(t testing.TB, dir string) string {
 	return whole[0]
 }
 
-// MEM-01.
 func TestACallWithTheSameArgumentIsAnsweredFromDisk(t *testing.T) {
 	m := &parallel.Memory{Dir: t.TempDir()}
 	defer m.Sync()
@@ -137,7 +136,7 @@ func TestACallWithTheSameArgumentIsAnsweredFromDisk(t *testing.T) {
 	}
 }
 
-// MEM-01: not only this Memory does, but the next on the folder too.
+// Not only this Memory does, but the next on the folder too.
 func TestAnotherMemoryOnTheFolderAnswersFromDisk(t *testing.T) {
 	dir := inDir(t, "not/there/yet")
 	for i := range 3 {
@@ -281,7 +280,6 @@ func TestANilContextIsAnErrorAndNoCall(t *testing.T) {
 	}
 }
 
-// MEM-05, MEM-06.
 func TestANameAndVersionAreOneFunctions(t *testing.T) {
 	m := &parallel.Memory{Dir: t.TempDir()}
 	closure := func(by int) executor.Func[int, int] {
@@ -310,7 +308,7 @@ func TestANameAndVersionAreOneFunctions(t *testing.T) {
 	}
 }
 
-// MEM-04: what is found depends on the name, the version, the argument with its
+// What is found depends on the name, the version, the argument with its
 // type, and the type of the result.
 func TestAnotherNameVersionArgumentOrTypeIsAMiss(t *testing.T) {
 	type named int
@@ -346,7 +344,6 @@ func TestAnotherNameVersionArgumentOrTypeIsAMiss(t *testing.T) {
 	}
 }
 
-// MEM-15.
 func TestAnyNameStaysInsideTheFolderAndIsDistinct(t *testing.T) {
 	root := t.TempDir()
 	m := &parallel.Memory{Dir: filepath.Join(root, "cache")}
@@ -412,7 +409,6 @@ func TestAResultThatIsTooOldIsComputedAgain(t *testing.T) {
 	})
 }
 
-// MEM-22.
 func TestAResultFromTheFutureIsTooOld(t *testing.T) {
 	dir := t.TempDir()
 	m := &parallel.Memory{Dir: dir, ExpiresAfter: time.Hour}
@@ -485,7 +481,6 @@ func TestAResultThatIsNotValidIsComputedAgain(t *testing.T) {
 	})
 }
 
-// MEM-03.
 func TestAnErrorIsReturnedAndNotKept(t *testing.T) {
 	m := &parallel.Memory{Dir: t.TempDir()}
 	failing, calls := true, 0
@@ -605,7 +600,7 @@ func TestContainsCallsNothingAndCountsNothing(t *testing.T) {
 	}
 }
 
-// MEM-14: of a function with its versions, and of all; what is not the Memory's stays.
+// Of a function with its versions, and of all; what is not the Memory's stays.
 func TestClearRemovesAllResultsAndNothingElse(t *testing.T) {
 	dir := t.TempDir()
 	m := &parallel.Memory{Dir: dir}

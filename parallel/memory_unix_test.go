@@ -12,10 +12,11 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/parallel"
 )
 
-// MEM-20, under a umask that forbids nothing.
+// Under a umask that forbids nothing.
 func TestFilesAreTheUsersAlone(t *testing.T) {
 	root := t.TempDir()
 	before := syscall.Umask(0)
@@ -104,7 +105,6 @@ func filled(t *testing.T) string {
 	return m.Dir
 }
 
-// SEC-08, MEM-20.
 func TestAFolderThatOthersCanWriteToIsNotUsed(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o777, 0o770, 0o707, 0o720, 0o702, fs.ModeSticky | 0o777} {
 		t.Run(mode.String(), func(t *testing.T) {
@@ -125,7 +125,6 @@ func TestAFolderThatOthersCanWriteToIsNotUsed(t *testing.T) {
 	})
 }
 
-// SEC-08, MEM-20.
 func TestAFolderOfSomebodyElseIsNotUsed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a folder away")
@@ -143,6 +142,7 @@ func asUser(t *testing.T) bool {
 	if os.Geteuid() != 0 {
 		return false
 	}
+	executortest.NeedsProcesses(t)
 	const nobody = 65534
 	self, err := os.Executable()
 	if err != nil {
@@ -175,7 +175,6 @@ func asUser(t *testing.T) bool {
 	return true
 }
 
-// MEM-08.
 func TestAnEntryThatCannotBeReadIsComputedAgain(t *testing.T) {
 	if asUser(t) {
 		return
@@ -193,7 +192,6 @@ func TestAnEntryThatCannotBeReadIsComputedAgain(t *testing.T) {
 	}
 }
 
-// MEM-12.
 func TestAFolderThatIsReadOnlyIsRead(t *testing.T) {
 	if asUser(t) {
 		return
@@ -245,7 +243,7 @@ func TestAFolderThatIsReadOnlyIsRead(t *testing.T) {
 	}
 }
 
-// MEM-12: an empty folder that is read-only, so that not even a folder can be made.
+// An empty folder that is read-only, so that not even a folder can be made.
 func TestAFolderThatIsReadOnlyAndEmptyCostsNoResult(t *testing.T) {
 	if asUser(t) {
 		return

@@ -2,11 +2,17 @@ package parallel_test
 
 import (
 	"context"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/gofutures/futures/executor"
 	"github.com/gofutures/futures/parallel"
 )
 
@@ -111,4 +117,68 @@ func TestAPanicOfProgressIsTheCallers(t *testing.T) {
 			}
 		}
 	})
+}
+
+func init() { executor.Register(holdForProgress) }
+
+// held is a call, and says what it waits for.
+type held struct {
+	Dir string
+	ID  int
+	N   int
+}
+
+// holdForProgress returns when it was told that N calls have ended. It says that it has
+// begun.
+func holdForProgress(_ context.Context, h held) (int, error) {
+	if err := os.WriteFile(filepath.Join(h.Dir, fmt.Sprint("begun ", h.ID)), nil, 0o600); err != nil {
+		return 0, err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(h.Dir, strconv.Itoa(h.N))); err == nil {
+			return h.N, nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// Calls that travel together are told one by one: each of a batch waits here until the
+// progress says that those before it have ended.
+func TestProgressDoesNotStandStillWhileABatchIsMade(t *testing.T) {
+	t.Parallel()
+	const size = 6
+	for name, policy := range map[string]parallel.Policy{"StopAtFirst": parallel.StopAtFirst, "CollectErrors": parallel.CollectErrors} {
+		for way, run := range map[string]func(context.Context, parallel.Jobs, iter.Seq[parallel.Call[int]]) ([]int, error){
+			"Run": parallel.Run[int],
+			"Stream": func(ctx context.Context, j parallel.Jobs, in iter.Seq[parallel.Call[int]]) ([]int, error) {
+				return executor.Collect(parallel.Stream(ctx, j, in))
+			},
+			"StreamUnordered": func(ctx context.Context, j parallel.Jobs, in iter.Seq[parallel.Call[int]]) ([]int, error) {
+				return executor.Collect(parallel.StreamUnordered(ctx, j, in))
+			},
+		} {
+			t.Run(name+"/"+way, func(t *testing.T) {
+				t.Parallel()
+				dir, ended := t.TempDir(), 0
+				tell := func(s parallel.Stats) {
+					for ; ended <= s.Done; ended++ {
+						_ = os.WriteFile(filepath.Join(dir, strconv.Itoa(ended)), nil, 0o600)
+					}
+					if begun, _ := filepath.Glob(filepath.Join(dir, "begun *")); s.Done > len(begun) || s.Done < ended-1 {
+						t.Errorf("progress %+v after one of %d, when %d calls have begun", s, ended-1, len(begun))
+					}
+				}
+				var calls []parallel.Call[int]
+				for i := range 2 * size {
+					calls = append(calls, parallel.Delayed(holdForProgress, held{dir, i, i % size}))
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), longEnough)
+				defer cancel()
+				got, err := run(ctx, parallel.Jobs{N: 2, Backend: "processes", BatchSize: size, PreDispatch: 2 * size, OnError: policy, Progress: tell}, slices.Values(calls))
+				if len(got) != 2*size || err != nil {
+					t.Errorf("%d results, %v, when the progress has told of %d; want %d, nil", len(got), err, ended-1, 2*size)
+				}
+			})
+		}
+	}
 }

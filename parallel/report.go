@@ -26,6 +26,7 @@ type report struct {
 	total    int // 0: not known before the source has ended
 	sent     int // calls
 	done     int
+	seen     int // that had ended in all, also in batches that had not, when somebody looked
 	failed   int
 	batches  int    // that have ended
 	hasEnded bool   // the source has
@@ -85,6 +86,14 @@ func (r *report) end(calls, failed int) {
 		r.print()
 	}
 	r.tell()
+}
+
+// look is for calls that have ended in batches that have not.
+func (r *report) look(calls int) {
+	if n := r.done + calls; n > max(r.seen, r.done) {
+		r.seen = n
+		r.tell()
+	}
 }
 
 // noMore is for the end of the source.
@@ -155,7 +164,7 @@ func (r *report) tell() {
 	if r.progress == nil {
 		return
 	}
-	s := Stats{Done: r.done, Failed: r.failed, Total: r.knownTotal(), Elapsed: time.Since(r.began)}
+	s := Stats{Done: max(r.done, r.seen), Failed: r.failed, Total: r.knownTotal(), Elapsed: time.Since(r.began)}
 	if seconds := s.Elapsed.Seconds(); seconds > 0 {
 		s.Rate = float64(s.Done) / seconds
 	}

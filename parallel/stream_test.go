@@ -12,6 +12,7 @@ import (
 	"weak"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/parallel"
 )
 
@@ -31,9 +32,10 @@ func TestAStreamIsLazyAndEachRangeIsARunOfItsOwn(t *testing.T) {
 	})
 }
 
-// PAR-04: call 4 of 6 is taken only after a result has been. In batches, one for
+// Call 4 of 6 is taken only after a result has been. In batches, one for
 // each job is cut at a time.
 func TestAStreamIsPreDispatchCallsAhead(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	ex := elsewhere{&executor.ThreadPoolExecutor{MaxWorkers: 2}}
 	defer ex.Executor.(*executor.ThreadPoolExecutor).Close()
 	for _, row := range []struct {
@@ -127,6 +129,7 @@ type (
 )
 
 func TestLeavingAStreamOfProcessesEndsThem(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	log := inDir(t, "log")
 	source := func(yield func(parallel.Call[int]) bool) {
 		for i := 0; ; i++ {
@@ -178,6 +181,7 @@ func TestAnUnorderedStreamYieldsTheSlowCallLast(t *testing.T) {
 		}
 	})
 	t.Run("processes", func(t *testing.T) {
+		executortest.NeedsProcesses(t)
 		gate := inDir(t, "gate")
 		in := items("hold", "", "", "")
 		in[0].Gate = gate

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/parallel"
 )
 
@@ -46,7 +47,7 @@ func inPlaces(t *testing.T, test func(t *testing.T, ex executor.Executor, late t
 	}
 }
 
-// PAR-12: a call that takes too long fails, the others do not.
+// A call that takes too long fails, the others do not.
 func TestATimeoutEndsItsCallOnly(t *testing.T) {
 	inPlaces(t, func(t *testing.T, ex executor.Executor, late time.Duration) {
 		in, _ := counting(5, func(ctx context.Context, n int) (int, error) {
@@ -191,17 +192,29 @@ func TestWithATimeoutNoCallIsInABatchWithAnother(t *testing.T) {
 	}
 }
 
-// PAR-12 with processes, which do not heed the end of their ctx.
+// Processes that do not heed the end of their ctx.
 func TestATimeoutKillsTheWorkerThatDoesNotReturn(t *testing.T) {
 	t.Parallel() // it has a second to do so
-	const timeout = 300 * time.Millisecond
-	begin := time.Now()
-	j := parallel.Jobs{N: 2, Backend: "processes", Timeout: timeout, OnError: parallel.CollectErrors}
-	got, err := inTime(t, "Run", func() ([]int, error) {
-		return parallel.Run(t.Context(), j, callsOf(items("", "hang", "", "heed", "", "")...))
-	})
-	failed, _ := errors.AsType[executor.ItemErrors](err)
-	if want := []int{0, 0, 20, 0, 40, 50}; !slices.Equal(got, want) || len(failed) != 2 || failed[0].Index != 1 || failed[1].Index != 3 {
+	executortest.NeedsProcesses(t)
+	var begin time.Time
+	var got []int
+	var err error
+	var failed executor.ItemErrors
+	want, is := []int{0, 0, 20, 0, 40, 50}, false
+	timeout := 300 * time.Millisecond
+	for ; ; timeout *= 2 { // the calls that do nothing may take longer on a machine under load
+		begin = time.Now()
+		j := parallel.Jobs{N: 2, Backend: "processes", Timeout: timeout, OnError: parallel.CollectErrors}
+		got, err = inTime(t, "Run", func() ([]int, error) {
+			return parallel.Run(t.Context(), j, callsOf(items("", "hang", "", "heed", "", "")...))
+		})
+		failed, _ = errors.AsType[executor.ItemErrors](err)
+		is = slices.Equal(got, want) && len(failed) == 2 && failed[0].Index == 1 && failed[1].Index == 3
+		if is || timeout > longEnough/4 {
+			break
+		}
+	}
+	if !is {
 		t.Fatalf("Run = %v, %v; want %v, and errors of 1 and 3", got, err, want)
 	}
 	checkTimeout(t, failed[0], timeout)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/parallel"
 )
 
@@ -210,6 +211,7 @@ type named struct{ executor.Executor }
 
 // What makes the calls has its name of this package.
 func TestVerboseNamesTheBackendAsThisPackageDoes(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	threads := &executor.ThreadPoolExecutor{MaxWorkers: 2}
 	defer threads.Close()
 	for name, j := range map[string]parallel.Jobs{

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/parallel"
 )
 
@@ -116,6 +117,7 @@ func TestMapOfANilFunctionIsAnErrorWhateverTheConfiguration(t *testing.T) {
 // A function that is not registered, and the error of one, come back from
 // processes as from goroutines.
 func TestAFunctionThatIsNotRegisteredIsAnErrorInProcesses(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	for _, batch := range []int{1, 3} {
 		_, err := inTime(t, "Run", func() ([]int, error) {
 			return parallel.Run(t.Context(), parallel.Jobs{N: 2, Backend: "processes", BatchSize: batch}, slices.Values(delayed(notRegistered, upTo(5))))

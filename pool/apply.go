@@ -21,14 +21,5 @@ func Apply[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out],
 // the future, an error_callback too; get is Result, wait is Done, ready and
 // successful are State.
 func ApplyAsync[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], in In) *executor.Future[Out] {
-	if p != nil && p.own != nil {
-		return executor.Submit(ctx, p, fn, in)
-	}
-	ctx, j, err := p.begin(ctx, "Apply", true)
-	if err != nil {
-		return failed[Out](err)
-	}
-	f := executor.Submit(ctx, p.ex, fn, in)
-	f.OnDone(func(*executor.Future[Out]) { p.finish(j) })
-	return f
+	return executor.Submit(ctx, p, fn, in)
 }

@@ -109,7 +109,7 @@ func BenchmarkImap(b *testing.B) {
 }
 
 // alternate makes rounds of both and reports their medians. Each is first in every
-// other round: who is second pays for the garbage of the first, up to 15 %.
+// other round: the second pays for the garbage of the first, up to 15 %.
 func alternate(b *testing.B, ours, theirs func() float64, unit string) {
 	ours()
 	theirs()
@@ -127,4 +127,43 @@ func alternate(b *testing.B, ours, theirs func() float64, unit string) {
 	b.ReportMetric(median(costs), "ns/item")
 	b.ReportMetric(median(others), unit)
 	b.ReportMetric(median(ratios), "ratio")
+}
+
+// BenchmarkOne makes one item with Map, and with Apply, one after another.
+func BenchmarkOne(b *testing.B) {
+	lasting := context.Background()
+	ending, cancel := context.WithCancel(lasting)
+	defer cancel()
+	helping := &executor.ThreadPoolExecutor{MaxWorkers: 2, WaitersHelp: true}
+	defer helping.Close()
+	resting := &executor.ThreadPoolExecutor{MaxWorkers: 2}
+	defer resting.Close()
+	in := []int{1}
+	for _, kind := range []struct {
+		name string
+		p    *pool.Pool
+	}{{"Threads", pool.Threads(2)}, {"Over", pool.Over(resting)}, {"Over with WaitersHelp", pool.Over(helping)}} {
+		defer kind.p.Close()
+		for _, row := range []struct {
+			name string
+			ctx  context.Context
+		}{{"no end", lasting}, {"an end", ending}} {
+			b.Run("Map/"+kind.name+"/"+row.name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := pool.Map(row.ctx, kind.p, oneMore, in); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			b.Run("Apply/"+kind.name+"/"+row.name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := pool.Apply(row.ctx, kind.p, oneMore, 1); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
 }

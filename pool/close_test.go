@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
+	"github.com/gofutures/futures/internal/testhelp"
 	"github.com/gofutures/futures/pool"
 )
 
@@ -33,12 +35,13 @@ func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
 		applied := pool.ApplyAsync(t.Context(), p, makeItem, in[1])
 		queued := pool.ApplyAsync(t.Context(), p, makeItem, in[2])
 		synchronous := make(chan string, 1)
+		others := pool.Awaited(p)
 		go func() {
 			out, err := pool.Map(t.Context(), p, makeItem, in, pool.ChunkSize(1))
 			synchronous <- fmt.Sprint(out, err)
 		}()
 		awaitStarts(t, log, 1)
-		time.Sleep(20 * time.Millisecond) // until Map has begun, too: nobody can see that
+		waitUntil(t, "Map has begun", func() bool { return pool.Awaited(p) > others })
 		closed := make(chan error, 1)
 		go func() { closed <- p.Close() }()
 		waitUntil(t, "the pool takes no more calls", func() bool {
@@ -51,7 +54,7 @@ func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
 			t.Errorf("Close has returned while calls run")
 		}
 		touch(t, gate)
-		if err := receive(t, "Close", closed); err != nil {
+		if err := testhelp.Receive(t, "Close", closed); err != nil {
 			t.Errorf("Close = %v; want nil", err)
 		}
 		for name, f := range map[string]*executor.Future[[]int]{"one by one": mapped, "CollectErrors": collected, "own chunks": plain} {
@@ -67,7 +70,7 @@ func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
 				t.Errorf("ApplyAsync %d that was under way at Close = %v, %v; want %v, nil", i, v, err, want[i+1])
 			}
 		}
-		if got := receive(t, "Map", synchronous); got != fmt.Sprint(want, nil) {
+		if got := testhelp.Receive(t, "Map", synchronous); got != fmt.Sprint(want, nil) {
 			t.Errorf("Map that was under way at Close = %s; want %v, nil", got, want)
 		}
 	})
@@ -87,7 +90,7 @@ func TestCloseWaitsForWhatWasSubmitted(t *testing.T) {
 			t.Errorf("Close has returned while a call runs that was submitted with the pool as the executor")
 		}
 		touch(t, gate)
-		_ = receive(t, "Close", closed)
+		_ = testhelp.Receive(t, "Close", closed)
 		for i, f := range []*executor.Future[int]{f, queued} {
 			if v, err := resultOf(t, f); v != 10*(i+1) || err != nil {
 				t.Errorf("call %d = %v, %v; want %d, nil", i+1, v, err, 10*(i+1))
@@ -141,7 +144,7 @@ func TestTerminateEndsEveryFuture(t *testing.T) {
 			}
 		}
 		for range 2 {
-			if err := receive(t, "Map or Apply", synchronous); !isEnd(err) {
+			if err := testhelp.Receive(t, "Map or Apply", synchronous); !isEnd(err) {
 				t.Errorf("Map or Apply, after Terminate: %v; want an error that matches context.Canceled or ErrShutdown", err)
 			}
 		}
@@ -157,6 +160,7 @@ func TestTerminateEndsEveryFuture(t *testing.T) {
 func TestTerminateKillsTheWorkerOfACallThatDoesNotReturn(t *testing.T) {
 	t.Run("Processes", func(t *testing.T) {
 		t.Parallel()
+		executortest.NeedsProcesses(t)
 		wantTerminateKills(t, pool.Processes(2))
 	})
 	t.Run("Over", func(t *testing.T) {
@@ -244,7 +248,7 @@ func TestTerminateSaysThatAFunctionDoesNotMindItsCtx(t *testing.T) {
 	}
 }
 
-// POOL-10 (gh-88628, gh-78178): Terminate from another goroutine while Close,
+// Python's gh-88628 and gh-78178: Terminate from another goroutine while Close,
 // Result, Map and Imap wait.
 func TestTerminateEndsAllWhoWait(t *testing.T) {
 	each(t, 1, func(t *testing.T, p *pool.Pool) {
@@ -277,11 +281,11 @@ func TestTerminateEndsAllWhoWait(t *testing.T) {
 		if err := inTime(t, "Terminate", p.Terminate); err != nil {
 			t.Errorf("Terminate while Close waits = %v; want nil", err)
 		}
-		if err := receive(t, "Close", closed); err != nil {
+		if err := testhelp.Receive(t, "Close", closed); err != nil {
 			t.Errorf("Close that Terminate has ended = %v; want nil", err)
 		}
 		for range waits {
-			receive(t, "all who wait", over)
+			testhelp.Receive(t, "all who wait", over)
 		}
 	})
 }
@@ -373,6 +377,9 @@ func TestOverLeavesTheExecutorOpen(t *testing.T) {
 			"pool":                pool.Threads(2),
 		} {
 			t.Run(how+" over "+name, func(t *testing.T) {
+				if name == "ProcessPoolExecutor" {
+					executortest.NeedsProcesses(t)
+				}
 				defer func() { _ = inTime(t, "Close of the executor", ex.Close) }()
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
@@ -382,7 +389,7 @@ func TestOverLeavesTheExecutorOpen(t *testing.T) {
 					others = executor.Submit(ctx, ex, makeItem, item{Does: "heed", Log: log})
 					awaitStarts(t, log, 1)
 				}
-				p := pool.Over(ex)
+				p := pool.Patient(pool.Over(ex), longEnough)
 				if got, err := pool.Map(ctx, p, makeItem, items("", "", "")); !slices.Equal(got, []int{0, 10, 20}) || err != nil {
 					t.Errorf("Map over %s = %v, %v; want [0 10 20], nil", name, got, err)
 				}
@@ -425,4 +432,31 @@ func TestOverAnExecutorThatIsClosedIsAnError(t *testing.T) {
 			t.Errorf("%s over an executor that is closed: %v; want an error that matches ErrShutdown", e.name, err)
 		}
 	}
+}
+
+// A callback of a call that Terminate cancels may block: Terminate does not wait for it.
+func TestTerminateDoesNotWaitForCallbacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := &executor.ThreadPoolExecutor{MaxWorkers: 1}
+		defer ex.Close()
+		p := pool.Over(ex)
+		heed := func(ctx context.Context, _ int) (int, error) { <-ctx.Done(); return 0, ctx.Err() }
+		gate := make(chan struct{})
+		var fs []*executor.Future[int]
+		for range 3 { // one runs, two are queued
+			f := pool.ApplyAsync(t.Context(), p, heed, 0)
+			f.OnDone(func(*executor.Future[int]) { <-gate })
+			fs = append(fs, f)
+		}
+		began := time.Now()
+		if err := p.Terminate(); err != nil || time.Since(began) != 0 {
+			t.Errorf("Terminate = %v after %v; want nil at once", err, time.Since(began))
+		}
+		for i, f := range fs {
+			if _, err := f.Result(t.Context()); !isDone(f) || !errors.Is(err, executor.ErrCancelled) && !errors.Is(err, context.Canceled) {
+				t.Errorf("call %d = %v; want that it was cancelled", i, err)
+			}
+		}
+		close(gate)
+	})
 }

@@ -5,5 +5,5 @@ package pool_test
 import "testing"
 
 func TestWorkerThatIsKilledFailsItsCallAlone(t *testing.T) {
-	t.Skip("POOL-04: a process cannot send itself SIGKILL here; one that calls os.Exit is asked in TestBehaviourIsThatOfPythonOrDiffersForAReason")
+	t.Skip("a process cannot send itself SIGKILL here; one that calls os.Exit is asked in TestBehaviourIsThatOfPythonOrDiffersForAReason")
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/pool"
 )
 
@@ -24,9 +25,10 @@ func killItself(_ context.Context, n int) (int, error) {
 	return 2 * n, nil
 }
 
-// POOL-04 (bpo-22393): a worker that dies fails the call that it made, and no
+// Python's bpo-22393: a worker that dies fails the call that it made, and no
 // other; in Python, that call never ends.
 func TestWorkerThatIsKilledFailsItsCallAlone(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	for name, open := range map[string]func(*testing.T) *pool.Pool{
 		"Processes": func(t *testing.T) *pool.Pool {
 			p := pool.Processes(2)

@@ -8,8 +8,9 @@
 //	pages, err := pool.Map(ctx, p, fetch, urls)
 //
 // It is a thin layer over package executor, whose promises hold: what may cross
-// to a process, how a call is cancelled, what a panic or the death of a worker
-// becomes. A [Pool] is an executor itself, so everything there works on it too.
+// to a process, how a call is cancelled, how long the ctx of a function goes on, what
+// a panic or the death of a worker becomes. A [Pool] is an executor itself, so
+// everything there works on it too.
 //
 // # What differs from Python
 //
@@ -22,7 +23,7 @@
 //     on after a failed item with any chunk size.
 //   - A worker that dies fails the calls that it was making. In Python, they
 //     never end.
-//   - Terminate ends every call. In Python, who waits for one waits for ever.
+//   - Terminate ends every call. In Python, a thread that waits for one waits for ever.
 //   - There is no join: Close has waited. There is no starmap: several
 //     arguments are a struct.
 //

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/pool"
 )
 
@@ -20,6 +21,7 @@ func isAlive(pid int) bool {
 
 // Nothing keeps the pool, and nobody closes it.
 func TestProcessesOfADroppedPoolEnd(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	t.Parallel()
 	var pids []int
 	for pid, err := range pool.Imap(t.Context(), pool.Processes(2), processID, slices.Values([]int{1, 2, 3, 4, 5})) {

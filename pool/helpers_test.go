@@ -2,113 +2,65 @@ package pool_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"log"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"runtime"
-	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
+	"github.com/gofutures/futures/internal/testhelp"
 	"github.com/gofutures/futures/pool"
 )
 
-// longEnough is how long a test waits for what must come. It is no promise: a
-// machine under load may take its time.
-const longEnough = time.Minute
+// What the tests of other packages need too, by short names.
+const longEnough = testhelp.LongEnough
+
+type (
+	item      = testhelp.Item
+	itemError = testhelp.ItemError
+)
+
+var (
+	errBoom   = testhelp.ErrBoom
+	items     = testhelp.Items
+	makeItem  = testhelp.MakeItem
+	waitUntil = testhelp.WaitUntil
+	touch     = testhelp.Touch
+	inDir     = testhelp.InDir
+	starts    = testhelp.Starts
+)
 
 // nilCtx is silly input.
 var nilCtx context.Context
-
-var errBoom = errors.New("boom")
 
 func init() {
 	executor.Register(makeItem)
 	executor.Register(double)
 	executor.Register(processID)
 	executor.RegisterError("pool_test.boom", errBoom)
-	if _, isWorker := os.LookupEnv("FUTURES_WORKER"); !isWorker {
-		// Else the race detector lets each worker sleep for a second before it ends.
-		_ = os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-	}
+	testhelp.EndWorkersAtOnce()
 }
-
-// item is what makeItem makes, here or in a worker process.
-type item struct {
-	N    int
-	Does string // "": returns 10*N
-	Log  string // gets a line when it starts; "": none
-	Gate string // a file that "hold" waits for
-}
-
-func makeItem(ctx context.Context, in item) (int, error) {
-	if in.Log != "" {
-		if err := logStart(in.Log, in.N); err != nil {
-			return 0, err
-		}
-	}
-	switch in.Does {
-	case "fail":
-		return 0, itemError(in.N)
-	case "fail late":
-		time.Sleep(2 * time.Millisecond)
-		return 0, itemError(in.N)
-	case "boom":
-		return 0, fmt.Errorf("item %d: %w", in.N, errBoom)
-	case "panic":
-		panic(fmt.Sprint("item ", in.N))
-	case "goexit":
-		runtime.Goexit()
-	case "hold":
-		holdUntil(in.Gate)
-	case "heed":
-		<-ctx.Done()
-		return 0, ctx.Err()
-	case "hang":
-		select {}
-	case "exit":
-		os.Exit(40 + in.N)
-	case "large":
-		return 0, errors.New(strings.Repeat("large ", 100_000))
-	}
-	return 10 * in.N, nil
-}
-
-// itemError is the error of an item. In a worker process, only its text is left.
-type itemError int
-
-func (e itemError) Error() string { return fmt.Sprintf("item %d", int(e)) }
 
 func double(_ context.Context, n int) (int, error) { return 2 * n, nil }
 
 func processID(context.Context, int) (int, error) { return os.Getpid(), nil }
-
-// items returns items that do so.
-func items(does ...string) []item {
-	in := make([]item, len(does))
-	for i := range in {
-		in[i] = item{N: i, Does: does[i]}
-	}
-	return in
-}
 
 // each runs test on a pool of goroutines, one of processes, and one over an
 // executor, with so many workers each, and closes it afterwards.
 func each(t *testing.T, workers int, test func(t *testing.T, p *pool.Pool)) {
 	t.Helper()
 	t.Run("Threads", func(t *testing.T) {
-		p := pool.Threads(workers)
+		p := pool.Patient(pool.Threads(workers), longEnough)
 		defer closeInTime(t, p)
 		test(t, p)
 	})
 	t.Run("Processes", func(t *testing.T) {
+		executortest.NeedsProcesses(t)
 		p := pool.Processes(workers)
 		defer closeInTime(t, p)
 		test(t, p)
@@ -116,7 +68,7 @@ func each(t *testing.T, workers int, test func(t *testing.T, p *pool.Pool)) {
 	t.Run("Over", func(t *testing.T) {
 		ex := &executor.ThreadPoolExecutor{MaxWorkers: workers}
 		defer ex.Close()
-		p := pool.Over(ex)
+		p := pool.Patient(pool.Over(ex), longEnough)
 		defer closeInTime(t, p)
 		test(t, p)
 	})
@@ -126,6 +78,7 @@ func each(t *testing.T, workers int, test func(t *testing.T, p *pool.Pool)) {
 // and keeps what its workers print out of that of the test.
 func overProcesses(t *testing.T, ex *executor.ProcessPoolExecutor) *pool.Pool {
 	t.Helper()
+	executortest.NeedsProcesses(t)
 	ex.Stderr = io.Discard
 	t.Cleanup(func() { inTime(t, "Close of the executor", ex.Close) })
 	return pool.Over(ex)
@@ -136,20 +89,7 @@ func inTime(t *testing.T, what string, f func() error) error {
 	t.Helper()
 	over := make(chan error, 1)
 	go func() { over <- f() }()
-	return receive(t, what, over)
-}
-
-// receive receives from c, and ends the test if nothing comes.
-func receive[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(longEnough):
-		buf := make([]byte, 1<<20)
-		t.Fatalf("%s: nothing after %v\n%s", what, longEnough, buf[:runtime.Stack(buf, true)])
-		panic("not reached")
-	}
+	return testhelp.Receive(t, what, over)
 }
 
 func closeInTime(t *testing.T, p *pool.Pool) {
@@ -166,7 +106,7 @@ func closeInTime(t *testing.T, p *pool.Pool) {
 // resultOf waits for a future.
 func resultOf[T any](t *testing.T, f *executor.Future[T]) (T, error) {
 	t.Helper()
-	receive(t, "the future", f.Done())
+	testhelp.Receive(t, "the future", f.Done())
 	return f.Result(context.Background())
 }
 
@@ -178,61 +118,6 @@ func isDone(f executor.Waitable) bool {
 	default:
 		return false
 	}
-}
-
-// waitUntil waits until it is so.
-func waitUntil(t *testing.T, what string, isSo func() bool) {
-	t.Helper()
-	for begin := time.Now(); !isSo(); time.Sleep(time.Millisecond) {
-		if time.Since(begin) > longEnough {
-			t.Fatalf("waited %v until %s", longEnough, what)
-		}
-	}
-}
-
-// holdUntil returns when there is a file of that name.
-func holdUntil(path string) {
-	for {
-		if _, err := os.Stat(path); err == nil {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-// touch lets the items go on that hold.
-func touch(t *testing.T, path string) {
-	t.Helper()
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// inDir returns a name in a directory that is removed after the test.
-func inDir(t *testing.T, name string) string {
-	t.Helper()
-	return filepath.Join(t.TempDir(), name)
-}
-
-// logStart adds a line to a file, in one write, so that those of several
-// processes do not mix.
-func logStart(name string, n int) error {
-	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "%d\n", n)
-	return errors.Join(err, f.Close())
-}
-
-// starts returns the numbers in a log.
-func starts(t *testing.T, log string) []string {
-	t.Helper()
-	text, err := os.ReadFile(log)
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	return strings.Fields(string(text))
 }
 
 // awaitStarts waits until so many items have started.

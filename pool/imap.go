@@ -39,12 +39,11 @@ func imap[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], 
 	return func(yield func(Out, error) bool) {
 		err := o.forImap()
 		if err == nil {
-			var j *job
-			var jobCtx context.Context // not ctx, which the next range over it needs too
-			if jobCtx, j, err = p.begin(ctx, "Imap", false); err == nil {
+			var j *stoppable
+			if j, err = p.begin(ctx, "Imap", false); err == nil {
 				defer p.finish(j)
-				for value, err := range executor.Map(jobCtx, p, fn, in, opts...) {
-					isLast := executor.Is(err, executor.ErrCancelled) && context.Cause(jobCtx) == errTerminated // so are all behind it
+				for value, err := range executor.Map(j, p, fn, in, opts...) {
+					isLast := executor.Is(err, executor.ErrCancelled) && j.Cause() != nil // so are all behind it
 					if !yield(value, err) || isLast {
 						return
 					}

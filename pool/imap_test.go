@@ -14,6 +14,8 @@ import (
 	"weak"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
+	"github.com/gofutures/futures/internal/testhelp"
 	"github.com/gofutures/futures/pool"
 )
 
@@ -184,6 +186,7 @@ func TestLeavingImapLeavesNothingThatRuns(t *testing.T) {
 
 // Leaving the loop kills a worker process whose call does not return.
 func TestLeavingImapEndsWhatHangsInAProcess(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2, KillGrace: 10 * time.Millisecond}
 	p := overProcesses(t, ex)
 	log, gate := inDir(t, "log"), inDir(t, "gate")
@@ -441,7 +444,7 @@ func TestImapThatEndsByGoexitLeavesThePoolAsItWas(t *testing.T) {
 				runtime.Goexit()
 			}
 		}()
-		receive(t, "the end of the goroutine", over)
+		testhelp.Receive(t, "the end of the goroutine", over)
 		if v, err := pool.Apply(t.Context(), p, double, 3); v != 6 || err != nil {
 			t.Errorf("Apply afterwards = %v, %v; want 6, nil", v, err)
 		}

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"slices"
 
 	"github.com/gofutures/futures/executor"
 )
@@ -19,12 +18,12 @@ func Map[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], i
 	if err := o.forMap(); err != nil {
 		return nil, err
 	}
-	ctx, j, err := p.begin(ctx, "Map", true)
+	j, err := p.begin(ctx, "Map", true)
 	if err != nil {
 		return nil, err
 	}
 	defer p.finish(j)
-	return mapSlice(ctx, p, "pool: Map", fn, in, o)
+	return mapSlice(p, j, "pool: Map", fn, in, o)
 }
 
 // MapAsync is [Map] without waiting: Pool.map_async. To cancel the future, or the
@@ -33,38 +32,50 @@ func Map[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], i
 func MapAsync[In, Out any](ctx context.Context, p *Pool, fn executor.Func[In, Out], in []In, opts ...Option) *executor.Future[[]Out] {
 	o := newOptions(opts)
 	err := o.forMap()
-	var j *job
+	var j *stoppable
 	if err == nil {
-		ctx, j, err = p.begin(ctx, "MapAsync", true)
+		j, err = p.begin(ctx, "MapAsync", true)
 	}
 	if err != nil {
-		return failed[[]Out](err)
+		failed := executor.NewPromise[[]Out]()
+		_ = failed.Reject(err)
+		return failed.Future()
 	}
-	f := executor.Go(ctx, new(executor.ThreadPerTask), func(ctx context.Context) ([]Out, error) {
-		return mapSlice(ctx, p, "pool: MapAsync", fn, in, o)
+	g := &goroutine{over: func() { p.finish(j) }}
+	f := executor.Go(ctx, g, func(ctx context.Context) ([]Out, error) {
+		j.Context = ctx // which ends by Cancel too
+		return mapSlice(p, j, "pool: MapAsync", fn, in, o)
 	})
-	f.OnDone(func(*executor.Future[[]Out]) { p.finish(j) })
+	if !g.isAsked { // ctx has ended
+		p.finish(j)
+	}
 	return f
 }
 
-// failed returns a future that has failed.
-func failed[Out any](err error) *executor.Future[Out] {
-	promise := executor.NewPromise[Out]()
-	_ = promise.Reject(err)
-	return promise.Future()
+// goroutine is an executor for one call, which calls over when that has ended.
+type goroutine struct {
+	executor.ThreadPerTask
+	over    func()
+	isAsked bool
+}
+
+func (g *goroutine) Execute(ctx context.Context, c *executor.Call) {
+	g.isAsked = true
+	c.OnDone(g.over)
+	g.ThreadPerTask.Execute(ctx, c)
 }
 
 // mapSlice is the map of a job, which the executor takes although the pool may be
 // closed meanwhile.
-func mapSlice[In, Out any](ctx context.Context, p *Pool, doing string, fn executor.Func[In, Out], in []In, o options) ([]Out, error) {
-	if o.collects {
-		return collect(ctx, p, doing, fn, in, o.chunk)
-	}
+func mapSlice[In, Out any](p *Pool, j *stoppable, doing string, fn executor.Func[In, Out], in []In, o options) ([]Out, error) {
 	opts := []executor.MapOption{executor.Doing(doing)}
 	if n := p.chunkSize(o.chunk, len(in)); n > 0 {
 		opts = append(opts, executor.ChunkSize(n))
 	}
-	return executor.MapSlice(ctx, p.ex, fn, in, opts...)
+	if o.collects {
+		opts = append(opts, executor.CollectErrors())
+	}
+	return executor.MapSlice(j, p.ex, fn, in, opts...)
 }
 
 // chunkSize returns the length of chunks of a map of n elements: the one given, or
@@ -77,44 +88,11 @@ func (p *Pool) chunkSize(given, n int) int {
 }
 
 // quarter is the rule of multiprocessing: a quarter of a worker's share of n
-// elements, rounded up.
+// elements, rounded up. There may be any number of workers: math.MaxInt is no limit.
 func quarter(n, workers int) int {
-	size := share(n, 4, workers)
+	size := n / 4 / max(1, workers)
 	if size*4*max(1, workers) < n { // no overflow: size is 0 where there are so many workers
 		size++
 	}
 	return size
-}
-
-// share returns how many of n elements a chunk has, rounded down, if each worker is to
-// get so many chunks. There may be any number of workers: math.MaxInt is no limit.
-func share(n, chunks, workers int) int { return n / chunks / max(1, workers) }
-
-// collect makes all elements, each with its outcome. Without a chunk size, there are many
-// chunks for each worker, because nothing is known of what an element costs.
-func collect[In, Out any](ctx context.Context, p *Pool, doing string, fn executor.Func[In, Out], in []In, chunk int) ([]Out, error) {
-	if fn == nil || len(in) == 0 {
-		return executor.MapSlice(ctx, p.ex, fn, in, executor.Doing(doing))
-	}
-	const chunksPerWorker = 32
-	if chunk = p.chunkSize(chunk, len(in)); chunk == 0 {
-		chunk = max(1, share(len(in), chunksPerWorker, p.Workers()))
-	}
-	var last error
-	var failures executor.ItemErrors
-	out := make([]Out, 0, len(in))
-	for value, err := range executor.Map(ctx, p.ex, fn, slices.Values(in), executor.ChunkSize(chunk), executor.Buffer(max(1, len(in))), executor.Doing(doing)) {
-		if last = err; err != nil {
-			failures = append(failures, &executor.ItemError{Index: len(out), Err: err})
-		}
-		out = append(out, value)
-	}
-	hasEnded := len(out) < len(in) || executor.Is(last, executor.ErrShutdown) || ctx.Err() != nil && executor.Is(last, ctx.Err())
-	switch {
-	case last != nil && hasEnded: // the map, and not its last item
-		return nil, last
-	case len(failures) > 0:
-		return out, failures
-	}
-	return out, nil
 }

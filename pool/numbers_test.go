@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/pool"
 )
 
@@ -56,6 +57,7 @@ func TestEachNumberWorksAtItsExtremesOrIsAnError(t *testing.T) {
 
 // What would be too slow to draw.
 func TestAProcessPoolHasNoLimitAtTheExtremes(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	t.Parallel()
 	for _, workers := range []int{math.MaxInt/4 + 1, math.MaxInt/2 + 1, math.MaxInt} {
 		p := pool.Processes(workers)

@@ -25,6 +25,7 @@ func ChunkSize(n int) Option {
 
 // Buffer lets [Imap] be n items ahead of what was taken, at least one chunk:
 // imap's buffersize. The default is twice the pool's Workers; math.MaxInt is no limit.
+// Calls that are submitted meanwhile start behind those n items.
 // Map has all items at hand and takes no Buffer.
 func Buffer(n int) Option {
 	return func(o *options) { o.buffer = o.positive("Buffer", n) }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,10 +22,8 @@ type Pool struct {
 
 	mu       sync.Mutex // guards the fields below
 	isClosed bool
-	jobs     map[*job]struct{}
-	life     context.Context // ends with Terminate: the ctx of jobs that have no other end; nil before the first
-	endLife  context.CancelCauseFunc
-	awaited  int           // jobs that Close waits for
+	jobs     map[job]bool  // that are under way: whether Close waits for them
+	awaited  int           // of these, those that it waits for
 	idle     chan struct{} // closed when there are none, if somebody waits for that
 }
 
@@ -78,27 +78,25 @@ func (p *Pool) Workers() int {
 func (p *Pool) Execute(ctx context.Context, c *executor.Call) {
 	err := p.refusal()
 	if err == nil && p.own == nil {
-		err = p.watch(ctx, c)
+		err = p.watch(c)
 	}
 	if err != nil {
 		c.Reject(err)
 		return
 	}
-	p.ex.Execute(ctx, c)
+	c.HandOn(ctx, p.ex)
 }
 
-// watch makes a job of a call, for an executor whose end is not the pool's.
-func (p *Pool) watch(ctx context.Context, c *executor.Call) error {
-	terminated, j, err := p.begin(context.WithoutCancel(ctx), "Execute", true)
-	if err != nil {
+// watch makes a job of a call whose end on its executor is not that of the pool.
+func (p *Pool) watch(c *executor.Call) error {
+	if err := p.wrong(); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(terminated, func() { c.Cancel() })
-	go func() {
-		<-c.Done()
-		stop()
-		p.finish(j)
-	}()
+	j := calling{c}
+	if err := p.add(j, true); err != nil {
+		return err
+	}
+	c.OnDone(func() { p.finish(j) })
 	return nil
 }
 
@@ -131,75 +129,51 @@ func (p *Pool) closed() error {
 	return nil
 }
 
-// job is one Map, Apply or Imap that is under way. Terminate ends its ctx.
-type job struct {
-	end       context.CancelCauseFunc // nil: its ctx is the pool's life
-	isAwaited bool                    // by Close
-}
+// job is a Map, an Imap, or a call that is under way. Terminate stops it.
+type job interface{ Stop(cause error) }
 
-// begin begins a job, whose ctx it returns.
-func (p *Pool) begin(ctx context.Context, doing string, isAwaited bool) (context.Context, *job, error) {
+// calling is a call of another executor as a job.
+type calling struct{ *executor.Call }
+
+func (c calling) Stop(error) { go c.Cancel() } // which calls its callbacks
+
+// begin begins a map with the user's ctx, and returns what the map is given as its ctx. Its
+// functions are given the user's, which goes on when the map has returned.
+func (p *Pool) begin(ctx context.Context, doing string, isAwaited bool) (*stoppable, error) {
 	if ctx == nil {
-		return nil, nil, fmt.Errorf("pool: %s: nil Context", doing)
+		return nil, fmt.Errorf("pool: %s: nil Context", doing)
 	}
 	if err := p.wrong(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if ctx == context.Background() {
-		return p.live(isAwaited)
-	}
-	j := &job{isAwaited: isAwaited}
-	ctx, j.end = context.WithCancelCause(ctx) // not under p.mu: ctx may be anybody's
+	j := &stoppable{Context: ctx}
+	return j, p.add(j, isAwaited)
+}
+
+// add adds a job, unless the pool is closed.
+func (p *Pool) add(j job, isAwaited bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.closed(); err != nil {
-		j.end(err)
-		return nil, nil, err
+		return err
 	}
 	if p.jobs == nil {
-		p.jobs = map[*job]struct{}{}
+		p.jobs = map[job]bool{}
 	}
-	p.jobs[j] = struct{}{}
-	p.await(isAwaited)
-	return ctx, j, nil
-}
-
-// live begins a job that has no end but the pool's.
-func (p *Pool) live(isAwaited bool) (context.Context, *job, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.closed(); err != nil {
-		return nil, nil, err
-	}
-	if p.life == nil {
-		p.life, p.endLife = context.WithCancelCause(context.Background())
-	}
-	p.await(isAwaited)
-	if isAwaited {
-		return p.life, awaitedJob, nil
-	}
-	return p.life, otherJob, nil
-}
-
-// The jobs that have no end but the pool's have nothing of their own.
-var awaitedJob, otherJob = &job{isAwaited: true}, &job{}
-
-// await lets Close wait for one job more. p.mu is held.
-func (p *Pool) await(isAwaited bool) {
-	if isAwaited {
+	if isAwaited && !p.jobs[j] { // a call may come twice, and ends once
 		p.awaited++
 	}
+	p.jobs[j] = isAwaited
+	return nil
 }
 
-// finish ends a job.
-func (p *Pool) finish(j *job) {
-	if j.end != nil {
-		j.end(nil)
-	}
+// finish takes out a job that is over.
+func (p *Pool) finish(j job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	isAwaited := p.jobs[j]
 	delete(p.jobs, j)
-	if !j.isAwaited {
+	if !isAwaited {
 		return
 	}
 	p.awaited--
@@ -209,8 +183,8 @@ func (p *Pool) finish(j *job) {
 }
 
 // close takes no more calls, and returns a channel that is closed when no job is
-// left that Close waits for, and what ends the ctx of all jobs.
-func (p *Pool) close() (idle <-chan struct{}, ends []context.CancelCauseFunc) {
+// left that Close waits for, and the jobs that are under way.
+func (p *Pool) close() (idle <-chan struct{}, jobs []job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.isClosed = true
@@ -220,13 +194,7 @@ func (p *Pool) close() (idle <-chan struct{}, ends []context.CancelCauseFunc) {
 			close(p.idle)
 		}
 	}
-	for j := range p.jobs {
-		ends = append(ends, j.end)
-	}
-	if p.endLife != nil {
-		ends = append(ends, p.endLife)
-	}
-	return p.idle, ends
+	return p.idle, slices.Collect(maps.Keys(p.jobs))
 }
 
 // Close takes no more calls and waits for those it has taken, and for the workers
@@ -260,9 +228,9 @@ func (p *Pool) Terminate() error {
 	if p == nil {
 		return nil
 	}
-	idle, ends := p.close()
-	for _, end := range ends {
-		end(errTerminated)
+	idle, jobs := p.close()
+	for _, j := range jobs {
+		j.Stop(errTerminated)
 	}
 	ctx := context.Background()
 	if p.patience > 0 {

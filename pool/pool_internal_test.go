@@ -77,6 +77,10 @@ func TestPoolForgetsItsJobs(t *testing.T) {
 		for _, f := range []*executor.Future[[]int]{MapAsync(t.Context(), p, fails, in), MapAsync(t.Context(), p, fails, nil)} {
 			_, _ = f.Result(t.Context())
 		}
+		ended, end := context.WithCancel(t.Context())
+		end()
+		_, _ = MapAsync(ended, p, fails, in).Result(t.Context())
+		_, _ = executor.Submit(t.Context(), p, fails, 2).Result(t.Context())
 		_, _ = Apply(t.Context(), p, fails, 2)
 		_, _ = ApplyAsync(t.Context(), p, fails, 1).Result(t.Context())
 		for range Imap(t.Context(), p, fails, slices.Values(in)) {

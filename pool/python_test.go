@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/pool"
 )
 
@@ -177,7 +178,7 @@ func ofItem(v int, err error) any {
 	return float64(v)
 }
 
-// POOL-01, POOL-02: whatever the number of items, the size of the chunks and the
+// Whatever the number of items, the size of the chunks and the
 // items that fail, the outcomes are Python's, but for the differences.
 func TestOutcomesAreThoseOfPython(t *testing.T) {
 	table := readPython(t)
@@ -257,7 +258,7 @@ func behaviours() map[string]behaviour {
 	for name, call := range calls {
 		ask := func(t *testing.T, p *pool.Pool) any { return answerOf(call(t.Context(), p)) }
 		all[name] = behaviour{ask: ask}
-		for how, end := range ends { // POOL-06
+		for how, end := range ends {
 			all[name+" after "+how] = behaviour{
 				ask: func(t *testing.T, p *pool.Pool) any {
 					if err := end(p); err != nil {
@@ -317,7 +318,7 @@ func behaviours() map[string]behaviour {
 	all["join after close"] = behaviour{
 		ask: func(_ *testing.T, p *pool.Pool) any { return answerOf(nil, errors.Join(p.Close(), p.Close())) },
 	}
-	all["get with a timeout, get again"] = behaviour{ // POOL-09
+	all["get with a timeout, get again"] = behaviour{
 		ask: func(t *testing.T, p *pool.Pool) any {
 			gate := inDir(t, "gate")
 			f := pool.ApplyAsync(t.Context(), p, makeItem, item{N: 1, Does: "hold", Gate: gate})
@@ -369,8 +370,9 @@ func behaviours() map[string]behaviour {
 	for _, n := range []int{0, -1} {
 		all[fmt.Sprintf("a pool of %d", n)] = sizes[n]
 	}
-	all["get, after a second, of a call whose worker was killed"] = behaviour{ // POOL-04 has more
+	all["get, after a second, of a call whose worker was killed"] = behaviour{
 		ask: func(t *testing.T, p *pool.Pool) any {
+			executortest.NeedsProcesses(t)
 			if _, err := pool.Apply(t.Context(), p, processID, 0); err != nil {
 				t.Error(err)
 			}
@@ -412,7 +414,7 @@ var sizes = map[int]behaviour{
 	},
 }
 
-// POOL-06, POOL-09, and what else Python's pools do, or fail to do.
+// What else Python's pools do, or fail to do.
 func TestBehaviourIsThatOfPythonOrDiffersForAReason(t *testing.T) {
 	table := readPython(t)
 	all := behaviours()

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 	"github.com/gofutures/futures/pool"
 )
 
@@ -199,6 +200,7 @@ func TestMapOfNothingWithANilFunctionIsAnError(t *testing.T) {
 // A function that is not registered does not cross to a process, whichever
 // function is used.
 func TestUnregisteredFunctionIsAnErrorOnProcesses(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	p := pool.Processes(1)
 	defer closeInTime(t, p)
 	for _, e := range entries(nil) {
@@ -212,7 +214,7 @@ func TestUnregisteredFunctionIsAnErrorOnProcesses(t *testing.T) {
 	}
 }
 
-// CTX-01: a ctx that has ended.
+// A ctx that has ended.
 func TestEndedCtxMakesNothing(t *testing.T) {
 	each(t, 1, func(t *testing.T, p *pool.Pool) {
 		ctx, cancel := context.WithCancelCause(context.Background())

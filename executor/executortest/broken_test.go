@@ -13,7 +13,7 @@ import (
 )
 
 // SIM-04: each executor here is broken on purpose, and Run must say so by the
-// promises that are named. It says so in a bubble, where half a minute of
+// promises that are named. It says so in a bubble, where a minute of
 // patience takes no time.
 func TestRunFindsBrokenExecutors(t *testing.T) {
 	for _, b := range []struct {
@@ -110,11 +110,11 @@ func TestRunPassesAnExecutorThatWorks(t *testing.T) {
 	}
 }
 
-// A case that hangs says what it waits for, and shows who hangs.
+// A case that hangs says what it waits for, and shows the goroutines that hang.
 func TestCaseThatHangsShowsStacks(t *testing.T) {
 	failures, _ := judge(t, "every call ends with the result of its function",
 		func(n int) executor.Executor { return &losing{pool: pool{MaxWorkers: n}} })
-	for _, want := range []string{"after 30s still waiting for the result of", "goroutine ", "everyCallEnds"} {
+	for _, want := range []string{"after 1m0s still waiting for the result of", "goroutine ", "everyCallEnds"} {
 		if !strings.Contains(strings.Join(failures, "\n"), want) {
 			t.Errorf("the failure of a case that hangs does not have %q:\n%s", want, failures)
 		}
@@ -131,16 +131,17 @@ func judge(t *testing.T, says string, open func(int) executor.Executor) (failure
 type pool = executor.ThreadPoolExecutor
 
 // ending gives its calls a ctx that it ends.
-type ending struct{}
+type ending struct{ calls sync.WaitGroup }
 
 func (*ending) Workers() int { return 0 }
 
-func (*ending) Execute(ctx context.Context, c *executor.Call) {
-	go func() {
+func (e *ending) Execute(ctx context.Context, c *executor.Call) {
+	e.calls.Wait() // else the next call may not find that the ctx of the last has ended
+	e.calls.Go(func() {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		c.Run(ctx)
-	}()
+	})
 }
 
 // losing forgets each seventh call.

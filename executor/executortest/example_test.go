@@ -21,6 +21,15 @@ func ExampleRun() {
 	}
 }
 
+// A test of calls in worker processes passes on each machine that can have some.
+func ExampleNeedsProcesses() {
+	_ = func(t *testing.T) { // TestThumbnailsAreMadeInProcesses
+		executortest.NeedsProcesses(t)
+		ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
+		defer ex.Close()
+	}
+}
+
 // The order is drawn from the seed. In a test, where t comes from, the seed is
 // left out, and a failure prints it.
 func ExampleNew() {

@@ -18,22 +18,21 @@ var ctxPromises = []promise{
 type ctxKey struct{}
 
 func ctxGoesOn(k *trial) {
+	k.needVisits()
 	end := errors.New("the end of the ctx of Submit")
 	ctx, cancel := context.WithCancelCause(context.WithValue(k.ctx, ctxKey{}, "value"))
 	defer cancel(nil)
 	var own, derived context.Context
-	f := executor.Go(ctx, k.ex, func(ctx context.Context) (int, error) {
+	f := k.visit(ctx, func(ctx context.Context) (int, error) {
 		own = ctx
 		var stop context.CancelFunc
 		derived, stop = context.WithCancel(ctx)
 		context.AfterFunc(k.ctx, stop)
 		return 0, nil
 	})
-	if _, err := result(k, "a closure", f); errors.Is(err, executor.ErrNotRegistered) {
-		k.skip("it makes calls in other processes, where their ctx ends with them")
-		return
-	}
+	finish(k, "a call that keeps its ctx", f)
 	f.Cancel()
+	finish(k, "the next call", executor.Submit(k.ctx, k.ex, echo, 1))
 	for name, ctx := range map[string]context.Context{"the ctx of a call": own, "a ctx derived from it": derived} {
 		if ctx.Err() != nil || ctx.Value(ctxKey{}) != "value" {
 			k.violated("%s has Err %v and Value %v when the call is done; want nil and that of the ctx of Submit", name, ctx.Err(), ctx.Value(ctxKey{}))

@@ -9,7 +9,7 @@ import (
 	"github.com/gofutures/futures/executor"
 )
 
-// orderPromises are about which calls run, and how many, and who counts them
+// orderPromises are about which calls run, how many, and how they are counted
 // (D26, D27, and silly input, D29).
 var orderPromises = []promise{
 	{id: "D26, SUB-05", says: "calls start in the order in which they were submitted", workers: 1, check: startInOrder},

@@ -206,14 +206,14 @@ func shutdownAgain(k *trial) {
 
 func shutdownInside(k *trial) {
 	s := need[shutdowner](k, "Shutdown(context.Context) error")
-	k.needClosures()
+	k.needVisits()
 	release := make(chan struct{})
 	if !k.inline {
-		executor.Go(k.ctx, k.ex, func(context.Context) (int, error) { <-release; return 0, nil })
+		k.visit(k.ctx, func(context.Context) (int, error) { <-release; return 0, nil })
 	}
 	var fs []*executor.Future[int]
 	for range 2 { // two calls must not wait for each other either
-		fs = append(fs, executor.Go(k.ctx, k.ex, func(ctx context.Context) (int, error) { return 1, s.Shutdown(ctx) }))
+		fs = append(fs, k.visit(k.ctx, func(ctx context.Context) (int, error) { return 1, s.Shutdown(ctx) }))
 	}
 	close(release)
 	for i, f := range fs {

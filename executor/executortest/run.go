@@ -25,9 +25,9 @@ import (
 // and the subtest says why.
 //
 // The functions that Run submits talk to the test through files, so that they
-// may run in another process; a few promises are about closures, and are
-// skipped if the executor does not run them. Nothing hangs: a subtest that takes
-// half a minute fails with the stacks of all goroutines.
+// may run in another process; a few promises are about calls in this process, and are
+// skipped if the executor makes none here. Nothing hangs: a subtest that takes
+// a minute fails with the stacks of all goroutines.
 func Run(t *testing.T, open func(workers int) executor.Executor) {
 	t.Helper()
 	inline, v := probe(open, t.TempDir(), patience)
@@ -48,7 +48,7 @@ func Run(t *testing.T, open func(workers int) executor.Executor) {
 
 // patience is how long a case may take. It only ends what would hang: a case
 // takes milliseconds, and seconds where machines are slow.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // promise is what every executor promises.
 type promise struct {

@@ -30,6 +30,7 @@ func TestSequentialKeepsItsPromises(t *testing.T) {
 }
 
 func TestProcessPoolExecutorKeepsItsPromises(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	executortest.Run(t, func(workers int) executor.Executor {
 		return &executor.ProcessPoolExecutor{MaxWorkers: workers}
 	})

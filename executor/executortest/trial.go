@@ -33,12 +33,15 @@ type trial struct {
 	dir    string
 	inline bool // ex makes each call before Submit returns
 
+	byNumber bool // ex does not take closures, and makes calls in this process
+
 	mu       sync.Mutex // guards the fields below
 	waiting  string     // what for
 	failures []string
 	skipped  string
 	gates    []string
 	paths    int
+	visits   []int // their numbers
 }
 
 func newTrial(dir string, inline bool) *trial {
@@ -86,6 +89,7 @@ func (k *trial) open() {
 
 // close lets all calls go and closes the executor, if it can be closed.
 func (k *trial) close() {
+	defer k.forgetVisits()
 	k.open()
 	if c, ok := k.ex.(closer); ok {
 		k.await("Close to return")
@@ -289,14 +293,6 @@ func (k *trial) needQueue() {
 func (k *trial) needFuture() {
 	if k.inline {
 		k.skip("the executor makes each call before Submit returns: nobody has the future of a call that runs")
-	}
-}
-
-// needClosures skips the case if the executor does not run closures.
-func (k *trial) needClosures() {
-	f := executor.Go(k.ctx, k.ex, func(context.Context) (int, error) { return 1, nil })
-	if _, err := result(k, "a closure", f); err != nil {
-		k.skip("the executor does not run closures: %v", err)
 	}
 }
 

@@ -80,7 +80,7 @@ func (e *Executor) take(t *ticket) bool {
 	return e.remove(t)
 }
 
-// remove is take for who holds e.mu.
+// remove is take for a caller that holds e.mu.
 func (e *Executor) remove(t *ticket) bool {
 	i := slices.Index(e.waiting, t)
 	if i < 0 {
@@ -163,8 +163,8 @@ func (e *Executor) feed(t *turn) {
 // for it goes on first, or the next is chosen. So there is always a turn, unless
 // nobody runs and nothing is ready.
 //
-// It ends turns under the lock, which they do at once, so that who holds the
-// lock knows how they have been counted.
+// It ends turns under the lock, which they do at once, so that a caller that holds
+// the lock knows how they have been counted.
 func (e *Executor) give(t *turn) (next *turn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -187,7 +187,7 @@ func (e *Executor) give(t *turn) (next *turn) {
 func (e *Executor) start(t *ticket) {
 	e.trace = append(e.trace, t.n)
 	close(t.taken)
-	defer e.remove(t) // not before inner has the call: who waits for the last closes inner then
+	defer e.remove(t) // not before inner has the call: a caller that waits for the last closes inner then
 	switch {
 	case t.fault.err != nil:
 		if t.call.Reject(t.fault.err) {

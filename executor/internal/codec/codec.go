@@ -33,8 +33,8 @@
 //
 // # Encoding
 //
-// All numbers are little endian. Nothing says of what type a value is: who
-// decodes must know.
+// All numbers are little endian. Nothing says of what type a value is: the
+// decoder must know.
 //
 //	bool, number  its memory; a bool is 0 or 1
 //	string        its length in bytes and 1, as an uvarint, and the bytes

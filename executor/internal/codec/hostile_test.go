@@ -42,7 +42,7 @@ func hostile() map[string][]byte {
 	return claims
 }
 
-// D14: no bytes take more memory than is in proportion to them. A byte can stand
+// No bytes take more memory than is in proportion to them. A byte can stand
 // for an empty value of the type, so that is the measure.
 func TestHostileBytesTakeLittleMemory(t *testing.T) {
 	for name, data := range hostile() {
@@ -82,7 +82,7 @@ func largest(t reflect.Type, seen []reflect.Type) int {
 	return size
 }
 
-// D14: bytes that are cut off are an error, or those of another value.
+// Bytes that are cut off are an error, or those of another value.
 func TestTruncatedBytesAreNoPanic(t *testing.T) {
 	for _, s := range subjects {
 		value := rapid.Custom(func(t *rapid.T) reflect.Value {
@@ -143,7 +143,6 @@ func decodeAny(t interface{ Fatalf(string, ...any) }, s subject, data []byte) {
 	}
 }
 
-// D14
 func FuzzDecode(f *testing.F) {
 	for i, s := range subjects {
 		data, err := s.encode(reflect.New(s.typ).Interface())

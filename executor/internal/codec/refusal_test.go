@@ -67,7 +67,7 @@ type wrapped struct{ time.Time }
 
 type hidden struct{ X int }
 
-// WIRE-07, WIRE-11, D14: what would lose something is refused, and the error
+// What would lose something is refused, and the error
 // says where it is.
 func TestTypesThatWouldLoseSomethingAreRefusedWithThePath(t *testing.T) {
 	type S struct {
@@ -267,8 +267,8 @@ func TestManyTypesThatHoldEachOtherAreSurveyedAtOnce(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("For of 12 struct types that point to each other has not returned after 20s")
+	case <-time.After(time.Minute):
+		t.Fatal("For of 12 struct types that point to each other has not returned after a minute")
 	}
 	v := &d0{All: all{D1: &d1{All: all{D2: &d2{}, D11: &d11{}}}}, T: []string{"x"}}
 	sendAll(t, v)
@@ -445,7 +445,6 @@ func TestLongPathsAreCutInTheMiddle(t *testing.T) {
 
 func describe[T any](t *testing.T) string { return codecOf[T](t).Describe() }
 
-// D14, WIRE-12
 func TestCyclesAndDepthAreErrors(t *testing.T) {
 	self := &list{}
 	self.Next = self
@@ -633,7 +632,6 @@ type (
 	}
 )
 
-// WIRE-15
 func TestFailingMarshalersAreContained(t *testing.T) {
 	c := codecOf[[]touchy](t)
 	for _, row := range []struct {

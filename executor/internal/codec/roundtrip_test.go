@@ -20,7 +20,6 @@ import (
 	"github.com/gofutures/futures/executor/internal/codec"
 )
 
-// WIRE-19
 func TestValuesComeBackAsTheyWere(t *testing.T) {
 	for _, s := range subjects {
 		t.Run(s.name, func(t *testing.T) {
@@ -57,7 +56,7 @@ func TestValuesComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
-// WIRE-19: tags are for other encodings, which may leave out what is empty.
+// Tags are for other encodings, which may leave out what is empty.
 func TestTagsDoNotCount(t *testing.T) {
 	type set = emptyIsNothing
 	type nested struct {
@@ -105,7 +104,7 @@ type Embedded3 struct {
 	J []int           `cbor:"-"`
 }
 
-// WIRE-19: NaNs of all kinds keep their bits beside what is no number.
+// NaNs of all kinds keep their bits beside what is no number.
 func TestFloatsKeepTheirBits(t *testing.T) {
 	for _, bits := range []uint32{0x7f800001, 0xff800001, 0x7fbfffff, 0x7fc00000, 0x7fc00001, 0xffffffff, 0x80000000, 1, 0x7f800000} {
 		f := math.Float32frombits(bits) // of which a conversion would make a quiet one
@@ -124,7 +123,7 @@ func TestFloatsKeepTheirBits(t *testing.T) {
 	sendAll(t, map[float64]int{nan: 1, nan: 2, math.Float64frombits(0xfff0000000000001): 3, 0: 4})
 }
 
-// WIRE-19: what is no part of a value.
+// What is no part of a value.
 func TestWhatIsNoPartOfAValueIsNotSent(t *testing.T) {
 	now := roundTrip(t, time.Now())
 	if strings.Contains(now.String(), "m=") {
@@ -142,7 +141,7 @@ func TestWhatIsNoPartOfAValueIsNotSent(t *testing.T) {
 	}
 }
 
-// WIRE-19: all times cross, with their offset and the name of their zone.
+// All times cross, with their offset and the name of their zone.
 func TestTimesArriveAsTheyWere(t *testing.T) {
 	zones := []*time.Location{time.UTC, time.Local, time.FixedZone("", 0), time.FixedZone("", 3600), time.FixedZone("CET", 3600), time.FixedZone("UTC", 3600), time.FixedZone("GMT", 0),
 		time.FixedZone("LMT", 1172), time.FixedZone("", -1), time.FixedZone("", 24*3600), time.FixedZone("", -24*3600), time.FixedZone("no \xff UTF-8", math.MaxInt), time.FixedZone("", math.MinInt)}
@@ -222,7 +221,7 @@ func roundTrip[T any](t *testing.T, v T) T {
 	return got
 }
 
-// WIRE-19: of types that nobody has thought of, too.
+// Of types that nobody has thought of, too.
 func TestValuesOfRandomTypesComeBackAsTheyWere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		typ := drawStruct(t, 0)
@@ -261,7 +260,7 @@ func TestValuesOfRandomTypesComeBackAsTheyWere(t *testing.T) {
 	})
 }
 
-// D14: numbers travel as their memory.
+// Numbers travel as their memory.
 func TestRawEncodingsHaveTheirDocumentedSizes(t *testing.T) {
 	check := func(name string, size, wantSize, n, want int) {
 		t.Helper()
@@ -459,7 +458,7 @@ func TestAppendLeavesWhatWasThere(t *testing.T) {
 	}
 }
 
-// WIRE-19: an entry of a map does not keep what the one before had.
+// An entry of a map does not keep what the one before had.
 func TestEveryValueIsDecodedIntoAFreshOne(t *testing.T) {
 	many := map[string]tagged{}
 	zero := 0
@@ -505,7 +504,6 @@ func sendAll[T any](t *testing.T, v T) {
 	}
 }
 
-// WIRE-13
 func TestLargeRawValuesCross(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 128 MiB")

@@ -7,7 +7,7 @@ import (
 )
 
 // Pipe is what a worker writes to, for its parent. What the worker has written
-// is read to its end, however late; what others write after it has ended, who
+// is read to its end, however late; what other processes write after it has ended, which
 // may have the other end too, is not.
 type Pipe struct {
 	file *os.File

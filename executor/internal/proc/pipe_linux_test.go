@@ -30,7 +30,7 @@ func TestWhatOthersWriteAfterTheEndOfAWorkerIsNotRead(t *testing.T) {
 func TestAFullPipeIsReadToTheEnd(t *testing.T) {
 	t.Parallel()
 	p, out := newPipe(t)
-	whole := &Process{Calls: out}
+	whole := &Process{Requests: out}
 	var want []byte
 	for part := bytes.Repeat([]byte("0123456789abcdef"), 4096); ; {
 		n := whole.TryWrite(part)

@@ -31,8 +31,8 @@ type Options struct {
 // Process is a worker, for its parent.
 type Process struct {
 	PID            int
-	Calls          *os.File // to the worker, which goes when it is closed
-	Results        *Pipe    // from the worker, which alone has the other end
+	Requests       *os.File // to the worker, which goes when it is closed
+	Replies        *Pipe    // from the worker, which alone has the other end
 	Stdout, Stderr *Pipe    // from the worker, and from those that it has started
 	Shared         *Shared  // nil if the system has none
 
@@ -53,9 +53,9 @@ type Status struct {
 
 // Link is the parent, for its worker.
 type Link struct {
-	Calls, Results *os.File
-	Shared         *Shared // nil if the parent has none
-	Depth          int
+	Requests, Replies *os.File
+	Shared            *Shared // nil if the parent has none
+	Depth             int
 }
 
 // Shared is memory that a parent has in common with one worker. Only pages that
@@ -119,16 +119,15 @@ func Start(o Options) (*Process, error) {
 
 // starting is a worker that is being started.
 type starting struct {
-	callsIn, callsOut, resultsIn, resultsOut, stdoutIn, stdoutOut, stderrIn, stderrOut *os.File
-	null                                                                               *os.File
-	shared                                                                             *Shared
-	leash                                                                              *leash
-	doorInside, doorOutside                                                            *os.File
-	pidfd                                                                              int // of the process, on Linux
+	requestsIn, requestsOut, repliesIn, repliesOut, stdoutIn, stdoutOut, stderrIn, stderrOut *os.File
+	null                                                                                     *os.File
+	shared                                                                                   *Shared
+	leash                                                                                    *leash
+	doorInside, doorOutside                                                                  *os.File
 }
 
 func (s *starting) start(o Options) (p *Process, err error) {
-	for _, ends := range [][2]**os.File{{&s.callsIn, &s.callsOut}, {&s.resultsIn, &s.resultsOut}, {&s.stdoutIn, &s.stdoutOut}, {&s.stderrIn, &s.stderrOut}} {
+	for _, ends := range [][2]**os.File{{&s.requestsIn, &s.requestsOut}, {&s.repliesIn, &s.repliesOut}, {&s.stdoutIn, &s.stdoutOut}, {&s.stderrIn, &s.stderrOut}} {
 		if *ends[0], *ends[1], err = os.Pipe(); err != nil {
 			return nil, err
 		}
@@ -136,8 +135,8 @@ func (s *starting) start(o Options) (p *Process, err error) {
 	if s.null, err = os.Open(os.DevNull); err != nil {
 		return nil, err
 	}
-	enlarge(s.callsOut)
-	enlarge(s.resultsIn)
+	enlarge(s.requestsOut)
+	enlarge(s.repliesIn)
 	s.shared = newShared()
 	if s.leash, err = newLeash(); err != nil {
 		return nil, err
@@ -151,17 +150,17 @@ func (s *starting) start(o Options) (p *Process, err error) {
 	}
 	s.leash.tie(process.Pid)
 	return &Process{
-		PID: process.Pid, Calls: s.callsOut, Results: &Pipe{file: s.resultsIn}, Stdout: &Pipe{file: s.stdoutIn}, Stderr: &Pipe{file: s.stderrIn},
-		Shared: s.shared, process: process, leash: s.leash, door: s.doorInside, exit: exitFile(s.pidfd),
+		PID: process.Pid, Requests: s.requestsOut, Replies: &Pipe{file: s.repliesIn}, Stdout: &Pipe{file: s.stdoutIn}, Stderr: &Pipe{file: s.stderrIn},
+		Shared: s.shared, process: process, leash: s.leash, door: s.doorInside, exit: exitFile(process),
 	}, nil
 }
 
 func (s *starting) closeChildEnds() {
-	closeAll(s.callsIn, s.resultsOut, s.stdoutOut, s.stderrOut, s.null, s.doorOutside)
+	closeAll(s.requestsIn, s.repliesOut, s.stdoutOut, s.stderrOut, s.null, s.doorOutside)
 }
 
 func (s *starting) closeParentEnds() {
-	closeAll(s.callsOut, s.resultsIn, s.stdoutIn, s.stderrIn, s.doorInside)
+	closeAll(s.requestsOut, s.repliesIn, s.stdoutIn, s.stderrIn, s.doorInside)
 	s.leash.close()
 	if s.shared != nil {
 		s.shared.Close()
@@ -228,12 +227,12 @@ func (p *Process) EndPipes() bool {
 	if p.door != nil {
 		_ = p.door.SetReadDeadline(time.Unix(1, 0))
 	}
-	return errors.Join(p.Results.end(), p.Stdout.end(), p.Stderr.end()) == nil
+	return errors.Join(p.Replies.end(), p.Stdout.end(), p.Stderr.end()) == nil
 }
 
 // Close gives back the pipes and the memory.
 func (p *Process) Close() {
-	closeAll(p.Calls, p.Results.file, p.Stdout.file, p.Stderr.file, p.door)
+	closeAll(p.Requests, p.Replies.file, p.Stdout.file, p.Stderr.file, p.door)
 	p.leash.close()
 	if p.Shared != nil {
 		p.Shared.Close()

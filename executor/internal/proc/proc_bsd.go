@@ -4,12 +4,8 @@ package proc
 
 import (
 	"os"
-	"syscall"
 	"time"
 )
-
-// attributes are those of a worker: it leads a group of its own.
-func (s *starting) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // unread returns how many bytes of a pipe were not read at most: no pipe holds more.
 func unread(*os.File) int { return 1 << 20 }

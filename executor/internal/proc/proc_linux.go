@@ -15,18 +15,90 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// executable is this program, whatever has become of its file.
-func executable() (string, error) { return "/proc/self/exe", nil }
+// self is this program, whatever has become of its file.
+const self = "/proc/self/exe"
+
+// executable returns self or, where there is no /proc, the file that this program was
+// started from, as long as that is the same.
+func executable() (string, error) {
+	if _, err := identity(self); err == nil {
+		return self, nil
+	}
+	switch id, err := identity(startedFrom); {
+	case err != nil:
+		return "", fmt.Errorf("there is no %s, and the file that this program was started from: %w; mount /proc, or leave the file in its place", self, err)
+	case id != Build():
+		return "", fmt.Errorf("there is no %s, and %s, which this program was started from, is another file now; mount /proc, or leave the file in its place", self, startedFrom)
+	}
+	return startedFrom, nil
+}
+
+// startedFrom is the name that the system was given for this program, good wherever the
+// program goes. (os.Executable asks /proc.)
+var startedFrom = func() string {
+	const atExecFn = 31 // AT_EXECFN: where the name is, in getauxval(3)
+	pairs, _ := unix.Auxv()
+	for _, pair := range pairs {
+		if pair[0] != atExecFn {
+			continue
+		}
+		name := unix.BytePtrToString(*(**byte)(unsafe.Pointer(&pair[1])))
+		if abs, err := filepath.Abs(name); err == nil {
+			return abs
+		}
+	}
+	return os.Args[0]
+}()
+
+// Emulator returns the file of the program that runs this one in place of the
+// processor, as QEMU's user emulation does, "" if there is none.
+var Emulator = sync.OnceValue(func() string {
+	const own, threads = "/proc/self/exe", "/proc/thread-self/exe"
+	// The system has one answer to both. An emulator gives its own to the first, and
+	// leaves the second to the system. Files are compared, not names: the name of a
+	// file that is removed changes.
+	if program, runner := identify(own), identify(threads); program == nil || runner == nil || os.SameFile(program, runner) {
+		return ""
+	}
+	name, err := os.Readlink(threads)
+	if err != nil {
+		return "an emulator"
+	}
+	return name
+})
+
+// identify returns what is known of a file once it is open, nil if it cannot be opened.
+func identify(name string) os.FileInfo {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	info, _ := f.Stat()
+	return info
+}
 
 // Build identifies this program: it is the same for two processes that run the
 // same file.
 var Build = sync.OnceValue(func() string {
-	var s syscall.Stat_t
-	if err := syscall.Stat("/proc/self/exe", &s); err != nil {
+	id, err := identity(self)
+	if err != nil {
+		id, err = identity(startedFrom)
+	}
+	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%x:%x:%d", s.Dev, s.Ino, s.Size) // nobody can write to a program that runs
+	return id
 })
+
+// identity identifies a file of a program that runs, to which nobody can write.
+func identity(name string) (string, error) {
+	var s syscall.Stat_t
+	if err := syscall.Stat(name, &s); err != nil {
+		return "", &os.PathError{Op: "stat", Path: name, Err: err}
+	}
+	return fmt.Sprintf("%x:%x:%d", s.Dev, s.Ino, s.Size), nil
+}
 
 // enlarge lets a pipe hold a megabyte, if the system allows.
 func enlarge(f *os.File) {
@@ -74,20 +146,19 @@ func (p *Process) hasExited() bool {
 	return err != nil && err != unix.EINTR || info.Signo != 0
 }
 
-// attributes are those of a worker: it leads a group of its own.
-func (s *starting) attributes() *syscall.SysProcAttr {
-	s.pidfd = -1
-	return &syscall.SysProcAttr{Setpgid: true, PidFD: &s.pidfd}
-}
-
-// exitFile returns a file that can be read when the process has ended, nil if
-// there is none.
-func exitFile(pidfd int) *os.File {
-	if pidfd < 0 {
-		return nil
-	}
-	_ = syscall.SetNonblock(pidfd, true)
-	return os.NewFile(uintptr(pidfd), "process")
+// exitFile returns a file that can be read when p has ended, nil if there is none: an
+// old kernel and QEMU's user emulation have no such files. Package os finds that out,
+// where to ask for one with SysProcAttr.PidFD would let the start fail.
+func exitFile(p *os.Process) (f *os.File) {
+	_ = p.WithHandle(func(handle uintptr) {
+		fd, err := unix.FcntlInt(handle, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return
+		}
+		_ = syscall.SetNonblock(fd, true)
+		f = os.NewFile(uintptr(fd), "process")
+	})
+	return f
 }
 
 // await waits until p has ended, and leaves it to be reaped.

@@ -11,6 +11,9 @@ import (
 // executable is the file that this program was started from.
 func executable() (string, error) { return os.Executable() }
 
+// Emulator cannot tell here.
+func Emulator() string { return "" }
+
 // Build identifies this program: it is the same for two processes that run the
 // same file.
 var Build = sync.OnceValue(func() string {
@@ -60,6 +63,6 @@ func (p *Process) Resident() (n int64, ok bool) { return 0, false }
 // OOMKills cannot tell here.
 func OOMKills() (n int64, ok bool) { return 0, false }
 
-func exitFile(int) *os.File { return nil }
+func exitFile(*os.Process) *os.File { return nil }
 
 func volunteer() {}

@@ -3,6 +3,8 @@
 package proc
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -12,10 +14,10 @@ import (
 
 // The descriptors of a worker, behind the usual three.
 const (
-	callsFD   = 3
-	resultsFD = 4
-	doorFD    = 5
-	sharedFD  = 6
+	requestsFD = 3
+	repliesFD  = 4
+	doorFD     = 5
+	sharedFD   = 6
 )
 
 // In a worker, no program that an init function starts gets these: it would keep
@@ -23,14 +25,14 @@ const (
 // this one come too early; see Watch.
 func init() {
 	if _, ok := os.LookupEnv(marker); ok {
-		for _, fd := range []int{callsFD, resultsFD, doorFD, sharedFD} {
+		for _, fd := range []int{requestsFD, repliesFD, doorFD, sharedFD} {
 			syscall.CloseOnExec(fd)
 		}
 	}
 }
 
 func (s *starting) spawn(o Options) (*os.Process, error) {
-	files := []*os.File{s.null, s.stdoutOut, s.stderrOut, s.callsIn, s.resultsOut}
+	files := []*os.File{s.null, s.stdoutOut, s.stderrOut, s.requestsIn, s.repliesOut}
 	if s.doorOutside != nil {
 		files = append(files, s.doorOutside)
 	}
@@ -44,16 +46,25 @@ func (s *starting) spawn(o Options) (*os.Process, error) {
 	p, err := os.StartProcess(name, os.Args[:1], &os.ProcAttr{
 		Env:   o.environment(strconv.Itoa(o.Depth)),
 		Files: files,
-		Sys:   s.attributes(),
+		Sys:   &syscall.SysProcAttr{Setpgid: true}, // it leads a group of its own
 	})
 	s.shared.closeFile()
-	return p, err
+	return p, withRemedy(err, Emulator())
+}
+
+// withRemedy adds to the error of a start what can be done about it: a system starts
+// a program for another processor only if it knows the emulator.
+func withRemedy(err error, emulator string) error {
+	if emulator == "" || !errors.Is(err, syscall.ENOEXEC) {
+		return err
+	}
+	return fmt.Errorf("%w: this program is run by %s; register that with binfmt_misc, so that the system can start the program again", err, emulator)
 }
 
 // TryWrite writes what it can of b to the worker without waiting, and returns how
 // much that was.
 func (p *Process) TryWrite(b []byte) (n int) {
-	c, err := p.Calls.SyscallConn()
+	c, err := p.Requests.SyscallConn()
 	if err != nil {
 		return 0
 	}
@@ -84,14 +95,14 @@ func readNow(f *os.File, b []byte) (n int, err error) {
 }
 
 func (l *Link) inherit(string) error {
-	for _, fd := range []int{callsFD, resultsFD} {
+	for _, fd := range []int{requestsFD, repliesFD} {
 		var stat syscall.Stat_t
 		if syscall.Fstat(fd, &stat) != nil || stat.Mode&syscall.S_IFMT != syscall.S_IFIFO {
 			return errNoPipe
 		}
 	}
-	l.Calls = inheritFile(callsFD, "calls")
-	l.Results = inheritFile(resultsFD, "results")
+	l.Requests = inheritFile(requestsFD, "requests")
+	l.Replies = inheritFile(repliesFD, "replies")
 	inheritDoor()
 	var err error
 	l.Shared, err = inheritShared()

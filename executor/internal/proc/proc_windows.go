@@ -19,7 +19,7 @@ func (s *starting) spawn(o Options) (*os.Process, error) {
 		return nil, err
 	}
 	var handles []syscall.Handle
-	for _, f := range []*os.File{s.callsIn, s.resultsOut} {
+	for _, f := range []*os.File{s.requestsIn, s.repliesOut} {
 		h := windows.Handle(f.Fd())
 		if err := windows.SetHandleInformation(h, windows.HANDLE_FLAG_INHERIT, windows.HANDLE_FLAG_INHERIT); err != nil {
 			return nil, err
@@ -34,18 +34,18 @@ func (s *starting) spawn(o Options) (*os.Process, error) {
 }
 
 func (l *Link) inherit(handles string) error {
-	var calls, results uintptr
-	if _, err := fmt.Sscan(handles, &calls, &results); err != nil {
+	var requests, replies uintptr
+	if _, err := fmt.Sscan(handles, &requests, &replies); err != nil {
 		return errNoPipe
 	}
-	for _, h := range []uintptr{calls, results} {
+	for _, h := range []uintptr{requests, replies} {
 		if t, err := windows.GetFileType(windows.Handle(h)); err != nil || t != windows.FILE_TYPE_PIPE {
 			return errNoPipe
 		}
 		_ = windows.SetHandleInformation(windows.Handle(h), windows.HANDLE_FLAG_INHERIT, 0)
 	}
-	l.Calls = os.NewFile(calls, "calls "+strconv.Itoa(int(calls)))
-	l.Results = os.NewFile(results, "results "+strconv.Itoa(int(results)))
+	l.Requests = os.NewFile(requests, "requests "+strconv.Itoa(int(requests)))
+	l.Replies = os.NewFile(replies, "replies "+strconv.Itoa(int(replies)))
 	return nil
 }
 

@@ -51,7 +51,7 @@ func (s *Segment) fill(whole int) error {
 	if err := unix.Ftruncate(s.FD, int64(whole)); err != nil {
 		return fmt.Errorf("ftruncate to %d bytes: %w", whole, err)
 	}
-	// Who made it shorter would end all that have it mapped, with SIGBUS.
+	// A process that made it shorter would end all that have it mapped, with SIGBUS.
 	if _, err := unix.FcntlInt(uintptr(s.FD), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
 		return fmt.Errorf("fcntl F_ADD_SEALS: %w", err)
 	}

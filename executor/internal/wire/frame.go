@@ -27,16 +27,16 @@ var ErrProtocol = errors.New("executor: a frame is malformed")
 type Type byte
 
 const (
-	ConfigFrame Type = 1 + iota // to the worker, first
-	HelloFrame                  // from the worker, first
-	ReadyFrame                  // from the worker, after its Initializer
-	CallFrame                   // to the worker
-	CancelFrame                 // to the worker
-	StacksFrame                 // to the worker, without a body: it is to print the stacks of its goroutines and to go
-	EndFrame                    // to the worker, last, without a body: it is to go
-	ResultFrame                 // from the worker
-	PingFrame                   // to the worker, without a body
-	AliveFrame                  // from the worker, without a body, the answer to PingFrame
+	ConfigFrame  Type = 1 + iota // to the worker, first
+	HelloFrame                   // from the worker, first
+	ReadyFrame                   // from the worker, after its Initializer
+	RequestFrame                 // to the worker
+	CancelFrame                  // to the worker
+	StacksFrame                  // to the worker, without a body: it is to print the stacks of its goroutines and to go
+	EndFrame                     // to the worker, last, without a body: it is to go
+	ReplyFrame                   // from the worker
+	PingFrame                    // to the worker, without a body
+	AliveFrame                   // from the worker, without a body, the answer to PingFrame
 	endOfTypes
 )
 

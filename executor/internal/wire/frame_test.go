@@ -15,7 +15,6 @@ import (
 	"github.com/gofutures/futures/executor/internal/wire"
 )
 
-// WIRE-02
 func TestLengthFieldHasExactLimits(t *testing.T) {
 	head := func(length uint32, typ wire.Type) []byte {
 		return append(binary.LittleEndian.AppendUint32(nil, length), byte(typ))
@@ -26,18 +25,18 @@ func TestLengthFieldHasExactLimits(t *testing.T) {
 		body   int // bytes that follow
 		want   error
 	}{
-		{0, wire.CallFrame, 0, wire.ErrProtocol},
-		{0, wire.CallFrame, 100, wire.ErrProtocol},
-		{1, wire.CallFrame, 0, nil},
-		{2, wire.CallFrame, 1, nil},
-		{2, wire.CallFrame, 0, io.ErrUnexpectedEOF},
-		{wire.MaxFrame, wire.CallFrame, 1000, io.ErrUnexpectedEOF},
-		{wire.MaxFrame + 1, wire.CallFrame, 1000, wire.ErrProtocol},
-		{1<<31 - 1, wire.CallFrame, 1000, wire.ErrProtocol},
-		{1 << 31, wire.CallFrame, 1000, wire.ErrProtocol},
-		{1<<32 - 1, wire.CallFrame, 1000, wire.ErrProtocol},
+		{0, wire.RequestFrame, 0, wire.ErrProtocol},
+		{0, wire.RequestFrame, 100, wire.ErrProtocol},
+		{1, wire.RequestFrame, 0, nil},
+		{2, wire.RequestFrame, 1, nil},
+		{2, wire.RequestFrame, 0, io.ErrUnexpectedEOF},
+		{wire.MaxFrame, wire.RequestFrame, 1000, io.ErrUnexpectedEOF},
+		{wire.MaxFrame + 1, wire.RequestFrame, 1000, wire.ErrProtocol},
+		{1<<31 - 1, wire.RequestFrame, 1000, wire.ErrProtocol},
+		{1 << 31, wire.RequestFrame, 1000, wire.ErrProtocol},
+		{1<<32 - 1, wire.RequestFrame, 1000, wire.ErrProtocol},
 		{1, 0, 0, wire.ErrProtocol},
-		{1, wire.ResultFrame, 0, nil},
+		{1, wire.ReplyFrame, 0, nil},
 		{1, wire.PingFrame, 0, nil},
 		{2, wire.PingFrame, 1, wire.ErrProtocol},
 		{1, wire.AliveFrame, 0, nil},
@@ -65,7 +64,6 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// WIRE-13
 func TestFrameOfTheGreatestLengthIsRead(t *testing.T) {
 	head := binary.LittleEndian.AppendUint32(nil, wire.MaxFrame)
 	head = append(head, byte(wire.ReadyFrame))
@@ -80,9 +78,8 @@ func TestFrameOfTheGreatestLengthIsRead(t *testing.T) {
 	}
 }
 
-// D15, WIRE-01
 func TestReaderTakesNoMemoryOnTheWordOfALength(t *testing.T) {
-	head := append(binary.LittleEndian.AppendUint32(nil, wire.MaxFrame), byte(wire.CallFrame))
+	head := append(binary.LittleEndian.AppendUint32(nil, wire.MaxFrame), byte(wire.RequestFrame))
 	for _, came := range []int{0, 1, 1000, 64<<10 - 5, 64 << 10, 1 << 20, 10<<20 + 1} {
 		data := append(slices.Clip(head), make([]byte, came)...)
 		limit := uint64(4*came + 4*64<<10) // all that was ever taken, also what is garbage again
@@ -131,7 +128,6 @@ func (s *inPieces) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WIRE-03
 func TestFramesAreTheSameWhereverTheyAreSplit(t *testing.T) {
 	data, want := stream()
 	check := func(how string, src io.Reader) {
@@ -181,7 +177,6 @@ func randomPieces(data []byte, random *rand.Rand) (pieces [][]byte) {
 	return pieces
 }
 
-// WIRE-03
 func TestLargeFramesAreTheSameWhereverTheyAreSplit(t *testing.T) {
 	for seed := range uint64(20) {
 		data, want := bodies(seed)
@@ -326,7 +321,6 @@ func TestBufferedSaysWhetherNextReads(t *testing.T) {
 	}
 }
 
-// WIRE-04
 func TestTruncationIsSeenAtEveryByte(t *testing.T) {
 	data, frames := stream()
 	boundaries := map[int]int{0: 0} // number of frames before it, by offset
@@ -377,7 +371,7 @@ func (f *failsOnce) Read([]byte) (int, error) {
 	return 0, err
 }
 
-// WIRE-05. Frames have no checksum, since a pipe flips no bits: this is about a
+// Frames have no checksum, since a pipe flips no bits: this is about a
 // peer whose memory is broken. Detected means an error of Next or of the parse
 // function. Harmless means that what arrives is exactly what the flipped bytes
 // say and what an honest peer could have written, see faithful; that the frames
@@ -414,7 +408,7 @@ func TestFlippedBitIsDetectedOrHarmless(t *testing.T) {
 		t.Errorf("%d flips were detected and %d harmless; want some of both", detected, harmless)
 	}
 
-	call := wire.Call{Serial: 9, Slot: 1, Func: 4, Data: wire.Data{Bytes: []byte("argument")}}
+	call := wire.Request{Serial: 9, Slot: 1, Func: 4, Data: wire.Data{Bytes: []byte("argument")}}
 	whole := call.Append(nil)
 	for bit := range 8 * len(call.Data.Bytes) {
 		flipped := slices.Clone(whole)
@@ -422,7 +416,7 @@ func TestFlippedBitIsDetectedOrHarmless(t *testing.T) {
 		want := call
 		want.Data.Bytes = slices.Clone(call.Data.Bytes)
 		want.Data.Bytes[bit/8] ^= 1 << (bit % 8)
-		if got, err := wire.ParseCall(flipped[5:]); err != nil || !reflect.DeepEqual(got, want) {
+		if got, err := wire.ParseRequest(flipped[5:]); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("bit %d of the data flipped: %+v, %v; want %+v", bit, got, err, want)
 		}
 	}

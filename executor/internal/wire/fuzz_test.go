@@ -8,7 +8,7 @@ import (
 	"github.com/gofutures/futures/executor/internal/wire"
 )
 
-// WIRE-01, D15: faithful says what must hold of any bytes.
+// faithful says what must hold of any bytes.
 func FuzzReader(f *testing.F) {
 	all, _ := stream()
 	f.Add(all)
@@ -18,11 +18,10 @@ func FuzzReader(f *testing.F) {
 		f.Add(append(bytes.Clone(m.bytes), 0))
 	}
 	f.Add([]byte{0, 0, 0, 16, byte(wire.ReadyFrame)})
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff, byte(wire.CallFrame)})
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, byte(wire.RequestFrame)})
 	f.Fuzz(func(t *testing.T, data []byte) { faithful(t, data) })
 }
 
-// WIRE-01
 func FuzzHandshake(f *testing.F) {
 	for _, m := range honest() {
 		if wire.Type(m.bytes[4]) <= wire.ReadyFrame {
@@ -42,7 +41,6 @@ func FuzzHandshake(f *testing.F) {
 	})
 }
 
-// WIRE-01
 func FuzzChunk(f *testing.F) {
 	f.Add(chunk(), uint16(0))
 	f.Add(append(chunk(), 1), uint16(0))

@@ -40,18 +40,18 @@ func honest() []honestMessage {
 		{"hello", (&wire.Hello{Version: wire.Version, Nonce: nonce, Build: "h1:abc", Digest: [32]byte{9, 31: 8}, PID: 4711}).Append(nil)},
 		{"ready", (&wire.Ready{}).Append(nil)},
 		{"ready with an error", (&wire.Ready{Error: []byte("no such file")}).Append(nil)},
-		{"call", (&wire.Call{Serial: 300, Slot: 7, Func: 3, Data: wire.Data{Bytes: []byte("argument")}}).Append(nil)},
-		{"call with a deadline", (&wire.Call{Serial: 1 << 63, Slot: 1<<32 - 1, Items: 3, Attempt: 2, HasTimeout: true, Timeout: time.Second, Data: wire.Data{Bytes: chunk()}}).Append(nil)},
-		{"call late", (&wire.Call{HasTimeout: true, Timeout: -1, Data: wire.Data{Nil: true}}).Append(nil)},
-		{"call in shared memory", (&wire.Call{Serial: 5, Data: wire.Data{Shared: true, Area: 4096, Len: 1 << 30}}).Append(nil)},
+		{"call", (&wire.Request{Serial: 300, Slot: 7, Func: 3, Data: wire.Data{Bytes: []byte("argument")}}).Append(nil)},
+		{"call with a deadline", (&wire.Request{Serial: 1 << 63, Slot: 1<<32 - 1, Items: 3, Attempt: 2, HasTimeout: true, Timeout: time.Second, Data: wire.Data{Bytes: chunk()}}).Append(nil)},
+		{"call late", (&wire.Request{HasTimeout: true, Timeout: -1, Data: wire.Data{Nil: true}}).Append(nil)},
+		{"call in shared memory", (&wire.Request{Serial: 5, Data: wire.Data{Shared: true, Area: 4096, Len: 1 << 30}}).Append(nil)},
 		{"cancel", (&wire.Cancel{Serial: 300, Slot: 7, Cause: "context canceled"}).Append(nil)},
 		{"stacks", wire.AppendEmpty(nil, wire.StacksFrame)},
 		{"end", wire.AppendEmpty(nil, wire.EndFrame)},
 		{"ping", wire.AppendEmpty(nil, wire.PingFrame)},
 		{"alive", wire.AppendEmpty(nil, wire.AliveFrame)},
-		{"result", (&wire.Result{Serial: 300, Slot: 7, Kind: 1, Spent: 50 * time.Microsecond, Data: wire.Data{Bytes: []byte{0, 1, 2}}}).Append(nil)},
-		{"result nil", (&wire.Result{Serial: 300, Kind: 255, Data: wire.Data{Nil: true}}).Append(nil)},
-		{"result in shared memory", (&wire.Result{Data: wire.Data{Shared: true, Area: 1<<64 - 1, Len: 1<<64 - 1}}).Append(nil)},
+		{"result", (&wire.Reply{Serial: 300, Slot: 7, Kind: 1, Spent: 50 * time.Microsecond, Data: wire.Data{Bytes: []byte{0, 1, 2}}}).Append(nil)},
+		{"result nil", (&wire.Reply{Serial: 300, Kind: 255, Data: wire.Data{Nil: true}}).Append(nil)},
+		{"result in shared memory", (&wire.Reply{Data: wire.Data{Shared: true, Area: 1<<64 - 1, Len: 1<<64 - 1}}).Append(nil)},
 	}
 }
 
@@ -94,16 +94,16 @@ func rewrite(b []byte, f frame) ([]byte, error) {
 	case wire.ReadyFrame:
 		m, err := wire.ParseReady(f.body)
 		return m.Append(b), err
-	case wire.CallFrame:
-		m, err := wire.ParseCall(f.body)
+	case wire.RequestFrame:
+		m, err := wire.ParseRequest(f.body)
 		return m.Append(b), err
 	case wire.CancelFrame:
 		m, err := wire.ParseCancel(f.body)
 		return m.Append(b), err
 	case wire.StacksFrame, wire.EndFrame, wire.PingFrame, wire.AliveFrame:
 		return wire.AppendEmpty(b, f.typ), nil
-	case wire.ResultFrame:
-		m, err := wire.ParseResult(f.body)
+	case wire.ReplyFrame:
+		m, err := wire.ParseReply(f.body)
 		return m.Append(b), err
 	}
 	return b, fmt.Errorf("no frame has type %d", f.typ)

@@ -28,28 +28,28 @@ type Hello struct {
 // Ready says that the Initializer has ended, with an error unless that is empty.
 type Ready struct{ Error []byte }
 
-// Call is a call to make.
-type Call struct {
-	Serial     uint64 // the number of the call
+// Request is a request to make: of a call, or of a chunk of many.
+type Request struct {
+	Serial     uint64 // the number of the request
 	Slot       uint32
 	Func       uint32 // index in the registry
 	Items      uint32 // 0, or the number of items of a chunk
 	Stops      bool   // of a chunk: at an item that fails
 	Attempt    uint32
 	HasTimeout bool
-	Timeout    time.Duration // until the deadline of the call
+	Timeout    time.Duration // until its deadline
 	Data       Data
 }
 
-// Cancel asks a call to stop.
+// Cancel asks a request to stop.
 type Cancel struct {
 	Serial uint64
 	Slot   uint32
 	Cause  string
 }
 
-// Result is what came of a call, or of some items of a chunk.
-type Result struct {
+// Reply is what came of a request, or of some items of a chunk.
+type Reply struct {
 	Serial uint64
 	Slot   uint32
 	Kind   byte
@@ -112,14 +112,14 @@ func (m *Ready) Append(b []byte) []byte {
 	return end(append(begin(b, ReadyFrame), m.Error...), start, 0)
 }
 
-// The flags of a Call.
+// The flags of a Request.
 const (
 	hasTimeout = 1 << iota
 	stops
 )
 
 // Append appends the message as a frame.
-func (m *Call) Append(b []byte) []byte {
+func (m *Request) Append(b []byte) []byte {
 	start := len(b)
 	b = m.head(b, m.Data)
 	return end(append(b, m.Data.Bytes...), start, 0)
@@ -127,13 +127,13 @@ func (m *Call) Append(b []byte) []byte {
 
 // AppendHead appends a frame but for the n bytes of its data, which are to
 // follow.
-func (m *Call) AppendHead(b []byte, n int) []byte {
+func (m *Request) AppendHead(b []byte, n int) []byte {
 	start := len(b)
 	return end(m.head(b, Data{}), start, n)
 }
 
-func (m *Call) head(b []byte, d Data) []byte {
-	b = begin(b, CallFrame)
+func (m *Request) head(b []byte, d Data) []byte {
+	b = begin(b, RequestFrame)
 	b = binary.AppendUvarint(b, m.Serial)
 	b = binary.AppendUvarint(b, uint64(m.Slot))
 	b = binary.AppendUvarint(b, uint64(m.Func))
@@ -165,13 +165,13 @@ func (m *Cancel) Append(b []byte) []byte {
 // AppendEmpty appends a frame of a type without a body.
 func AppendEmpty(b []byte, t Type) []byte { return end(begin(b, t), len(b), 0) }
 
-// The flag of a Result.
+// The flag of a Reply.
 const more = 1
 
 // Append appends the message as a frame.
-func (m *Result) Append(b []byte) []byte {
+func (m *Reply) Append(b []byte) []byte {
 	start := len(b)
-	b = begin(b, ResultFrame)
+	b = begin(b, ReplyFrame)
 	b = binary.AppendUvarint(b, m.Serial)
 	b = binary.AppendUvarint(b, uint64(m.Slot))
 	var flags byte
@@ -298,8 +298,8 @@ func ParseHello(body []byte) (m Hello, err error) {
 // ParseReady parses the body of a frame.
 func ParseReady(body []byte) (Ready, error) { return Ready{body}, nil }
 
-// ParseCall parses the body of a frame.
-func ParseCall(body []byte) (m Call, err error) {
+// ParseRequest parses the body of a frame.
+func ParseRequest(body []byte) (m Request, err error) {
 	p := parser{b: body}
 	m.Serial, m.Slot, m.Func, m.Items, m.Attempt = p.uvarint(), p.uint32(), p.uint32(), p.uint32(), p.uint32()
 	flags := p.byte()
@@ -309,7 +309,7 @@ func ParseCall(body []byte) (m Call, err error) {
 		m.Timeout = time.Duration(p.varint())
 	}
 	m.Data = p.data()
-	return m, p.end("call")
+	return m, p.end("request")
 }
 
 // ParseCancel parses the body of a frame.
@@ -319,15 +319,15 @@ func ParseCancel(body []byte) (m Cancel, err error) {
 	return m, p.end("cancel")
 }
 
-// ParseResult parses the body of a frame.
-func ParseResult(body []byte) (m Result, err error) {
+// ParseReply parses the body of a frame.
+func ParseReply(body []byte) (m Reply, err error) {
 	p := parser{b: body}
 	m.Serial, m.Slot, m.Kind = p.uvarint(), p.uint32(), p.byte()
 	flags := p.byte()
 	m.More, p.bad = flags == more, p.bad || flags > more
 	m.From, m.Items, m.Spent = p.uint32(), p.uint32(), time.Duration(p.varint())
 	m.Data = p.data()
-	return m, p.end("result")
+	return m, p.end("reply")
 }
 
 // AppendItem appends an item of a chunk.

@@ -57,7 +57,6 @@ func sent[M any](t *rapid.T, typ wire.Type, m M, b []byte, parse func([]byte) (M
 	}
 }
 
-// WIRE-19
 func TestMessagesArriveAsTheyWereSent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := []byte("before")
@@ -73,7 +72,7 @@ func TestMessagesArriveAsTheyWereSent(t *testing.T) {
 			m := wire.Ready{Error: anyBytes(t, "error")}
 			sent(t, wire.ReadyFrame, m, m.Append(b), wire.ParseReady)
 		case 3:
-			m := wire.Call{
+			m := wire.Request{
 				Serial: rapid.Uint64().Draw(t, "serial"), Slot: rapid.Uint32().Draw(t, "slot"), Func: rapid.Uint32().Draw(t, "func"),
 				Items: rapid.Uint32().Draw(t, "items"), Attempt: rapid.Uint32().Draw(t, "attempt"), Data: anyData(t),
 			}
@@ -82,7 +81,7 @@ func TestMessagesArriveAsTheyWereSent(t *testing.T) {
 				m.Timeout = time.Duration(rapid.Int64().Draw(t, "timeout"))
 			}
 			whole := m.Append(b)
-			sent(t, wire.CallFrame, m, whole, wire.ParseCall)
+			sent(t, wire.RequestFrame, m, whole, wire.ParseRequest)
 			if m.Data.Bytes != nil {
 				if parts := append(m.AppendHead(bytes.Clone(b), len(m.Data.Bytes)), m.Data.Bytes...); !bytes.Equal(parts, whole) {
 					t.Fatalf("AppendHead and the data: %x; want %x", parts, whole)
@@ -92,17 +91,17 @@ func TestMessagesArriveAsTheyWereSent(t *testing.T) {
 			m := wire.Cancel{Serial: rapid.Uint64().Draw(t, "serial"), Slot: rapid.Uint32().Draw(t, "slot"), Cause: anyText(t, "cause")}
 			sent(t, wire.CancelFrame, m, m.Append(b), wire.ParseCancel)
 		case 5:
-			m := wire.Result{
+			m := wire.Reply{
 				Serial: rapid.Uint64().Draw(t, "serial"), Slot: rapid.Uint32().Draw(t, "slot"), Kind: rapid.Byte().Draw(t, "kind"),
 				More: rapid.Bool().Draw(t, "more"), From: rapid.Uint32().Draw(t, "from"), Items: rapid.Uint32().Draw(t, "items"),
 				Spent: time.Duration(rapid.Int64().Draw(t, "spent")), Data: anyData(t),
 			}
-			sent(t, wire.ResultFrame, m, m.Append(b), wire.ParseResult)
+			sent(t, wire.ReplyFrame, m, m.Append(b), wire.ParseReply)
 		}
 	})
 }
 
-// WIRE-02: numbers inside of messages.
+// Numbers inside of messages.
 func TestNumbersInMessagesHaveExactLimits(t *testing.T) {
 	uvarint := func(v uint64) []byte { return binary.AppendUvarint(nil, v) }
 	long := append(bytes.Repeat([]byte{0xff}, 10), 1) // more than 64 bits
@@ -110,8 +109,8 @@ func TestNumbersInMessagesHaveExactLimits(t *testing.T) {
 
 	parseConfig := func(b []byte) error { _, err := wire.ParseConfig(b); return err }
 	parseHello := func(b []byte) error { _, err := wire.ParseHello(b); return err }
-	parseCall := func(b []byte) error { _, err := wire.ParseCall(b); return err }
-	parseResult := func(b []byte) error { _, err := wire.ParseResult(b); return err }
+	parseRequest := func(b []byte) error { _, err := wire.ParseRequest(b); return err }
+	parseReply := func(b []byte) error { _, err := wire.ParseReply(b); return err }
 	parseCancel := func(b []byte) error { _, err := wire.ParseCancel(b); return err }
 	items := func(b []byte) error {
 		for _, err := range itemsOf(b, 0) {
@@ -151,23 +150,23 @@ func TestNumbersInMessagesHaveExactLimits(t *testing.T) {
 		{"a hello and something behind it", parseHello, zeros(52), false},
 		{"a hello", parseHello, zeros(51), true},
 		{"an empty hello", parseHello, nil, false},
-		{"all flags that there are", parseCall, []byte{0, 0, 0, 0, 0, 3, 0, 0}, true},
-		{"a flag that there is not", parseCall, []byte{0, 0, 0, 0, 0, 4, 0}, false},
-		{"a flag that is 0", parseCall, []byte{0, 0, 0, 0, 0, 0, 0}, true},
-		{"a timeout that is missing", parseCall, []byte{0, 0, 0, 0, 0, 1}, false},
-		{"nil data and something behind it", parseCall, []byte{0, 0, 0, 0, 0, 0, 1, 9}, false},
-		{"nil data", parseCall, []byte{0, 0, 0, 0, 0, 0, 1}, true},
-		{"shared data without a length", parseCall, []byte{0, 0, 0, 0, 0, 0, 2, 9}, false},
-		{"shared data and something behind it", parseCall, []byte{0, 0, 0, 0, 0, 0, 2, 9, 9, 9}, false},
-		{"a place for data that does not exist", parseCall, []byte{0, 0, 0, 0, 0, 0, 3}, false},
-		{"no data", parseCall, []byte{0, 0, 0, 0, 0, 0}, false},
-		{"an empty call", parseCall, nil, false},
-		{"a slot, 2^32", parseResult, slices.Concat([]byte{0}, uvarint(1<<32), []byte{0, 0, 0, 0, 0, 0}), false},
-		{"a slot, 2^32-1", parseResult, slices.Concat([]byte{0}, uvarint(1<<32-1), []byte{0, 0, 0, 0, 0, 0}), true},
-		{"flags of a result that there are not", parseResult, []byte{0, 0, 0, 2, 0, 0, 0, 0}, false},
-		{"a first item, 2^32", parseResult, slices.Concat([]byte{0, 0, 0, 1}, uvarint(1<<32), []byte{0, 0, 0}), false},
-		{"items, 2^32", parseResult, slices.Concat([]byte{0, 0, 0, 1, 0}, uvarint(1<<32), []byte{0, 0}), false},
-		{"an empty result", parseResult, nil, false},
+		{"all flags that there are", parseRequest, []byte{0, 0, 0, 0, 0, 3, 0, 0}, true},
+		{"a flag that there is not", parseRequest, []byte{0, 0, 0, 0, 0, 4, 0}, false},
+		{"a flag that is 0", parseRequest, []byte{0, 0, 0, 0, 0, 0, 0}, true},
+		{"a timeout that is missing", parseRequest, []byte{0, 0, 0, 0, 0, 1}, false},
+		{"nil data and something behind it", parseRequest, []byte{0, 0, 0, 0, 0, 0, 1, 9}, false},
+		{"nil data", parseRequest, []byte{0, 0, 0, 0, 0, 0, 1}, true},
+		{"shared data without a length", parseRequest, []byte{0, 0, 0, 0, 0, 0, 2, 9}, false},
+		{"shared data and something behind it", parseRequest, []byte{0, 0, 0, 0, 0, 0, 2, 9, 9, 9}, false},
+		{"a place for data that does not exist", parseRequest, []byte{0, 0, 0, 0, 0, 0, 3}, false},
+		{"no data", parseRequest, []byte{0, 0, 0, 0, 0, 0}, false},
+		{"an empty call", parseRequest, nil, false},
+		{"a slot, 2^32", parseReply, slices.Concat([]byte{0}, uvarint(1<<32), []byte{0, 0, 0, 0, 0, 0}), false},
+		{"a slot, 2^32-1", parseReply, slices.Concat([]byte{0}, uvarint(1<<32-1), []byte{0, 0, 0, 0, 0, 0}), true},
+		{"flags of a result that there are not", parseReply, []byte{0, 0, 0, 2, 0, 0, 0, 0}, false},
+		{"a first item, 2^32", parseReply, slices.Concat([]byte{0, 0, 0, 1}, uvarint(1<<32), []byte{0, 0, 0}), false},
+		{"items, 2^32", parseReply, slices.Concat([]byte{0, 0, 0, 1, 0}, uvarint(1<<32), []byte{0, 0}), false},
+		{"an empty result", parseReply, nil, false},
 		{"an empty cancel", parseCancel, nil, false},
 		{"a cancel without a cause", parseCancel, []byte{0, 0}, true},
 		{"an item's length, one too long", items, append(uvarint(3), 'x'), false},
@@ -186,7 +185,7 @@ func TestNumbersInMessagesHaveExactLimits(t *testing.T) {
 	}
 }
 
-// WIRE-04, inside of messages: of data and causes every beginning is one.
+// Inside of messages: of data and causes every beginning is one.
 func TestTruncatedMessageIsAnError(t *testing.T) {
 	for _, m := range honest() {
 		typ := wire.Type(m.bytes[4])
@@ -204,7 +203,6 @@ func TestTruncatedMessageIsAnError(t *testing.T) {
 	}
 }
 
-// WIRE-19
 func TestChunksArriveAsTheyWereSent(t *testing.T) {
 	type item struct {
 		kind byte
@@ -244,7 +242,7 @@ func TestChunksArriveAsTheyWereSent(t *testing.T) {
 	})
 }
 
-// WIRE-19: items of one size have no length.
+// Items of one size have no length.
 func TestItemsOfOneSizeArriveAsTheyWereSent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size := rapid.IntRange(1, 20).Draw(t, "size")
@@ -307,7 +305,7 @@ func TestChunkTakesNoMemory(t *testing.T) {
 func TestHeadOfACallCountsTheDataThatFollows(t *testing.T) {
 	for _, n := range []int{0, 1, 70_000} {
 		data := bytes.Repeat([]byte{7}, n)
-		m := wire.Call{Serial: 1, Slot: 2, Func: 3, HasTimeout: true, Timeout: 5}
+		m := wire.Request{Serial: 1, Slot: 2, Func: 3, HasTimeout: true, Timeout: 5}
 		got := append(m.AppendHead([]byte("before"), n), data...)
 		m.Data.Bytes = data
 		if want := m.Append([]byte("before")); !bytes.Equal(got, want) {

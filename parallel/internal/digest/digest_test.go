@@ -411,8 +411,8 @@ func TestLengthOfNothingTakesNoTime(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(20 * time.Second):
-		t.Fatal("the digests of long slices of nothing have not come after 20s")
+	case <-time.After(time.Minute):
+		t.Fatal("the digests of long slices of nothing have not come after a minute")
 	}
 }
 

@@ -229,7 +229,6 @@ func TestForgetOfWhatCannotBeRemovedIsAnError(t *testing.T) {
 	}
 }
 
-// MEM-13, MEM-14.
 func TestClearAndForgetWhileOthersWriteAndRead(t *testing.T) {
 	t.Parallel()
 	skipIfOpenFilesStay(t)

@@ -8,15 +8,16 @@
 //	features-1f2e3d4c5b6a7988/a/0/…   62 hexadecimal digits
 //	features-1f2e3d4c5b6a7988/a/0/….tmp
 //
-// How an entry comes to be. Who computes a result holds the lock of its key, so
+// How an entry comes to be. The call that computes a result holds the lock of its key, so
 // that others wait for it. It writes the temporary file, and from then on the
 // result is there for all: readers look for the entry and then for the temporary
 // file, and take either only if it is whole. Syncing takes a disk ten times as long
 // as writing, so that is done behind the caller's back, by a goroutine that then
 // renames the file, gives back the lock, and sees to the limits; [Store.Sync] waits
 // for it. Until the limits were seen to, the file is a part of what may be under way, and
-// who writes another may have to wait: see Limits.part. If the process ends before, the next one finds a temporary file that is
-// whole and nobody's, and goes on from there. One that is torn is written over.
+// a call that writes another may have to wait: see Limits.part. If the process ends before,
+// the next one finds a temporary file that is whole and nobody's, and goes on from there.
+// One that is torn is written over.
 //
 // Nothing here trusts a file: each open is one of openFile, which waits for no pipe and
 // follows no link, and each read compares the magic, the version, the key, the length
@@ -142,8 +143,8 @@ func keyOf(path string) (key Key, isTmp, ok bool) {
 var ErrNotUsed = errors.New("the folder is not used")
 
 // trust returns an error if others than this user can write to the folder, or this
-// user cannot read it. One that does not exist is no error. It is asked each time: who
-// removes a folder can make another.
+// user cannot read it. One that does not exist is no error. It is asked each time: a
+// folder can be removed and made again.
 func (s *Store) trust() error {
 	about, err := os.Stat(s.dir)
 	switch {
@@ -293,8 +294,8 @@ func list(dir string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// removeEmpty removes the folders that have nothing in them. Who makes a file in
-// one of them at the same time makes the folder again.
+// removeEmpty removes the folders that have nothing in them. A call that makes a file
+// in one of them at the same time makes the folder again.
 func (s *Store) removeEmpty(in Folder) {
 	folders, _ := s.folders(in)
 	for _, folder := range folders {

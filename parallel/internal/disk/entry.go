@@ -110,7 +110,7 @@ func (s *Store) Read(in Folder, key Key) (Entry, error) {
 }
 
 // ReadNamed is Read for an entry that has its name: it does not find one that was
-// written less than a moment ago. Whether there is one, only who has the lock knows.
+// written less than a moment ago. Whether there is one, only the holder of the lock knows.
 func (s *Store) ReadNamed(in Folder, key Key) (Entry, error) {
 	if err := s.trust(); err != nil {
 		return Entry{}, missing(err)

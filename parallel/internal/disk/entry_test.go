@@ -98,7 +98,6 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// MEM-08, MEM-19.
 func TestReadTellsWhatIsThere(t *testing.T) {
 	t.Parallel()
 	key := keyNumber(1)

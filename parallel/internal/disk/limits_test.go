@@ -34,7 +34,6 @@ func wantPresent(t testing.TB, s *Store, n int, want ...int) {
 // sized is a result whose file has that many bytes.
 func sized(size int) string { return strings.Repeat("x", size-headerSize) }
 
-// MEM-13.
 func TestSmallMaxItemsIsKeptExactly(t *testing.T) {
 	t.Parallel()
 	for limit := 1; limit < 10; limit += 4 {
@@ -172,7 +171,7 @@ func TestMaxAgeIsKept(t *testing.T) {
 	})
 }
 
-// MEM-22: the clock of a bubble is decades behind.
+// The clock of a bubble is decades behind.
 func TestClockSetBackEvictsNothing(t *testing.T) {
 	t.Parallel()
 	dir := storeDir(t)
@@ -318,7 +317,6 @@ func left(t *testing.T, s *Store, by time.Duration) {
 	}
 }
 
-// MEM-21.
 func TestTemporaryFilesOfTheDeadAreSweptAfterAnHour(t *testing.T) {
 	t.Parallel()
 	s := open(t, storeDir(t), Limits{MaxItems: 100})

@@ -152,7 +152,7 @@ func (s *Store) lockFile() *os.File {
 		}
 		return nil
 	}
-	s.locks = f // who has a lock in another one, that was removed, keeps it open
+	s.locks = f // a holder of a lock in another one, that was removed, keeps it open
 	return f
 }
 

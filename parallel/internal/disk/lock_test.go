@@ -149,7 +149,7 @@ func TestUnlockWithoutAWriteLeavesNothing(t *testing.T) {
 	}
 }
 
-// MEM-12: whoever removes the folder, or the lock file, takes locks and entries
+// Whoever removes the folder, or the lock file, takes locks and entries
 // away, but nobody's work.
 func TestFolderOrLockFileRemovedInUse(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockByte locks a byte of f against all who have opened the file. It returns
+// lockByte locks a byte of f against all that have opened the file. It returns
 // false if somebody has locked it.
 func lockByte(f *os.File, at int64) (bool, error) {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY

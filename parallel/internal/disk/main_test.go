@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 // childMode says what this test binary does as another process, in the folder
@@ -51,6 +53,7 @@ type child struct {
 
 func startChild(t *testing.T, mode, dir string) *child {
 	t.Helper()
+	executortest.NeedsProcesses(t)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

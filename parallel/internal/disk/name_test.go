@@ -10,7 +10,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-// MEM-15.
 func TestFolderOfIsOnePlainNameForEachFunction(t *testing.T) {
 	t.Parallel()
 	names := []string{
@@ -50,7 +49,7 @@ func wantPlain(t rapid.TB, name string) {
 	}
 }
 
-// MEM-16: what is kept has to be found again by the next release.
+// What is kept has to be found again by the next release.
 func TestFolderOfAndPathStayTheSame(t *testing.T) {
 	t.Parallel()
 	if got, want := FolderOf("Features v2/é"), Folder("features_v2__-393017cd101ae9b3"); got != want {

@@ -171,7 +171,6 @@ func TestWhatAKilledProcessHasWrittenInPartIsWrittenOver(t *testing.T) {
 	wantBody(t, s, keyNumber(1), "new")
 }
 
-// MEM-09, MEM-10.
 func TestProcessesThatWriteAndReadTheSameEntries(t *testing.T) {
 	t.Parallel()
 	s := open(t, storeDir(t), Limits{})

@@ -53,7 +53,6 @@ func wantDistrust(t *testing.T, s *Store, told *reports) {
 	}
 }
 
-// MEM-20.
 func TestAFolderThatOthersCanWriteToIsNotUsed(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []fs.FileMode{0o777, 0o775, 0o720, 0o702, 0o1777} {
@@ -84,7 +83,6 @@ func TestAFolderThatOthersCanReadIsUsed(t *testing.T) {
 	wantBody(t, s, keyNumber(1), "x")
 }
 
-// MEM-20.
 func TestAFolderOfSomebodyElseIsNotUsed(t *testing.T) {
 	t.Parallel()
 	dir := "/" // root's

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// manySettling is how many files may wait to be synced. Then who writes another
+// manySettling is how many files may wait to be synced. Then a call that writes another
 // waits: the disk is the limit. Limits may let fewer: see [Limits.part].
 const manySettling = 16
 
-// Read is that of the store, for who has the lock. If a process ended before it gave
+// Read is that of the store, for the holder of the lock. If a process ended before it gave
 // the entry its name, Unlock does.
 func (l *Lock) Read(in Folder) (Entry, error) {
 	e, err := l.store.ReadNamed(in, l.key)

@@ -212,7 +212,6 @@ func TestAFolderThatWasThereIsNotTouched(t *testing.T) {
 	}
 }
 
-// MEM-12.
 func TestWriteErrorsAreReturnedAndLeaveNoTemporaryFile(t *testing.T) {
 	t.Parallel()
 	key := keyNumber(1)

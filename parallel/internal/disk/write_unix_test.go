@@ -163,7 +163,6 @@ func modes(dir string) error {
 	})
 }
 
-// MEM-20.
 func TestFoldersAndFilesAreForTheirOwnerAlone(t *testing.T) {
 	t.Parallel()
 	c := startChild(t, "umask 0", filepath.Join(t.TempDir(), "above", "cache"))
@@ -172,7 +171,7 @@ func TestFoldersAndFilesAreForTheirOwnerAlone(t *testing.T) {
 	}
 }
 
-// MEM-12: as on a full disk, a part is written and then no more.
+// As on a full disk, a part is written and then no more.
 func TestWhatDoesNotFitIsReturnedAndLeavesNoTemporaryFile(t *testing.T) {
 	t.Parallel()
 	s := open(t, storeDir(t), Limits{})
@@ -209,7 +208,6 @@ func foreignDir(t *testing.T) string {
 	return dir
 }
 
-// MEM-12.
 func TestAReadOnlyFolderIsReadAndErrorsAreReturned(t *testing.T) {
 	t.Parallel()
 	c := startChild(t, "read only", foreignDir(t))
