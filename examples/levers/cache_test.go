@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 func init() { executor.Register(countOnceBothAreThere) }
@@ -185,6 +186,7 @@ func TestReportIsKeptOnlyIfTheFileStayedAsItWas(t *testing.T) {
 }
 
 func TestRelativePathIsAnotherFileElsewhere(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	dir, modified := cacheDir(t), time.Now()
 	for i, name := range []string{"One", "Two"} { // of one length
 		root := t.TempDir()
@@ -198,6 +200,7 @@ func TestRelativePathIsAnotherFileElsewhere(t *testing.T) {
 }
 
 func TestCommandShowsWhatTheCacheWasGoodFor(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	root, dir := writeMany(t), cacheDir(t)
 	for i, want := range []string{
 		fmt.Sprintf("0 %d 0.000 s", manyFiles),
@@ -228,6 +231,7 @@ func rowOf(table, name string) []string {
 }
 
 func TestTwoProcessesParseEachFileOnce(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	in, dir := inputOf(t, writeMany(t)), cacheDir(t)
 	meeting := t.TempDir()
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 2}
@@ -246,24 +250,29 @@ func TestTwoProcessesParseEachFileOnce(t *testing.T) {
 // shared is the job of one of two processes that share a cache.
 type shared struct{ Folder, Cache, Meeting, Name string }
 
-// countOnceBothAreThere does the job when the other process is about to. A worker
-// that got both would wait until ctx ends.
+// countOnceBothAreThere does the job when the other process is about to.
 func countOnceBothAreThere(ctx context.Context, job shared) (counts, error) {
 	in, err := readInput(ctx, []string{"-cache", job.Cache, job.Folder})
 	if err == nil {
-		err = os.WriteFile(filepath.Join(job.Meeting, job.Name), nil, 0o666)
+		err = meet(ctx, job.Meeting, job.Name)
 	}
 	if err != nil {
 		return counts{}, err
 	}
-	for there := 0; there < 2; time.Sleep(time.Millisecond) {
-		names, err := os.ReadDir(job.Meeting)
-		if err = errors.Join(err, ctx.Err()); err != nil {
-			return counts{}, err
-		}
-		there = len(names)
-	}
 	l := cached(in.cache)
 	_, err = l.total(ctx, in, newProgress(nil, "", 0))
 	return counts{l.stats().Hits, l.stats().Misses}, err
+}
+
+// meet returns when two calls are there, by two names, each in a process of its own: a
+// worker that got both would wait until ctx ends.
+func meet(ctx context.Context, folder, name string) error {
+	err := os.WriteFile(filepath.Join(folder, name), nil, 0o666)
+	for there := 0; err == nil && there < 2; time.Sleep(time.Millisecond) {
+		var names []os.DirEntry
+		names, err = os.ReadDir(folder)
+		err = errors.Join(err, ctx.Err())
+		there = len(names)
+	}
+	return err
 }

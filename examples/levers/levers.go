@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gofutures/futures/examples/internal/cli"
 	"github.com/gofutures/futures/executor"
 	"github.com/gofutures/futures/parallel"
 	"github.com/gofutures/futures/pool"
@@ -148,7 +149,7 @@ func (l lever) total(ctx context.Context, in input, p *progress) (Total, error) 
 	t := Total{Failures: slices.Clone(in.lost)}
 	for r, err := range l.run(ctx, in.files) {
 		if err != nil {
-			return Total{}, fmt.Errorf("%s, after %s of %s files: %w", l.name, thousands(t.Files), thousands(len(in.files)), err)
+			return Total{}, fmt.Errorf("%s, after %s of %s files: %w", l.name, cli.Thousands(t.Files), cli.Thousands(len(in.files)), err)
 		}
 		t.add(r)
 		p.step()

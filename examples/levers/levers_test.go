@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 func TestMain(m *testing.M) {
@@ -88,12 +89,21 @@ func TestEveryLeverReportsGoodAndBadFilesAlike(t *testing.T) {
 	}
 	for _, l := range withCache(t) {
 		t.Run(l.name, func(t *testing.T) {
+			needWorkersOf(t, l)
 			got := totalOf(t, l, in)
 			checkFailures(t, in, got.Failures, wantFailures)
 			if want, got := want.facts(in.folder), withoutFailures(got).facts(in.folder); !slices.Equal(got, want) {
 				t.Errorf("facts:\n got %v\nwant %v", got, want)
 			}
 		})
+	}
+}
+
+// needWorkersOf skips the test of a lever that cannot be pulled here.
+func needWorkersOf(t *testing.T, l lever) {
+	t.Helper()
+	if strings.Contains(strings.ToLower(l.name), "process") {
+		executortest.NeedsProcesses(t)
 	}
 }
 
@@ -127,6 +137,7 @@ func checkFailures(t *testing.T, in input, got []Failure, want []string) {
 }
 
 func TestFileWithoutPermissionIsAFailureOfEveryLever(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	root := t.TempDir()
 	write(t, root, "good.go", "package good\n")
 	if !lock(t, write(t, root, "locked.go", "package locked\n")) {
@@ -139,6 +150,7 @@ func TestFileWithoutPermissionIsAFailureOfEveryLever(t *testing.T) {
 }
 
 func TestLinkThatLeadsToNoFileIsAFailureOfEveryLever(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	root := t.TempDir()
 	write(t, root, "sub/good.go", "package good\n")
 	for name, target := range map[string]string{"dangling.go": "nowhere", "tree.go": "sub"} {
@@ -161,6 +173,7 @@ func TestEveryLeverStopsWhenCtxEnds(t *testing.T) {
 	files := slices.Repeat([]string{path}, 10+4*runtime.GOMAXPROCS(0))
 	for _, l := range withCache(t) {
 		t.Run(l.name, func(t *testing.T) {
+			needWorkersOf(t, l)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			n, failed := 0, error(nil)
@@ -180,6 +193,7 @@ func TestEveryLeverStopsWhenCtxEnds(t *testing.T) {
 }
 
 func TestNoLeverLeavesAProcessBehind(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	if _, err := children(); err != nil {
 		t.Skip("this system does not list the processes that another has started:", err)
 	}

@@ -11,13 +11,10 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
 
+	"github.com/gofutures/futures/examples/internal/cli"
 	"github.com/gofutures/futures/executor"
 )
 
@@ -75,41 +72,20 @@ Exit status
   130  stopped with Ctrl-C
 `
 
+var cmd = cli.Command{Name: "levers", Usage: usage, Signals: "Ctrl-C"}
+
 func main() {
 	executor.WorkerMain() // does not return in a worker process
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program the hard way
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	cli.Main(run, os.Interrupt)
 }
 
 // run is main, with the exit status as its result.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	in, err := readInput(ctx, args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage)
-		return 0
-	}
 	if err == nil {
 		err = compare(ctx, leversFor(in), in, stdout, stderr)
 	}
-	return status(ctx, err, stderr)
-}
-
-// status prints err, if there is one, and returns the exit status for it.
-func status(ctx context.Context, err error, stderr io.Writer) int {
-	var bad *inputError
-	switch {
-	case err == nil:
-		return 0
-	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "levers: stopped with Ctrl-C:", err)
-		return 130
-	case errors.As(err, &bad):
-		fmt.Fprintf(stderr, "levers: %v (-h for help)\n", err)
-		return 2
-	}
-	fmt.Fprintln(stderr, "levers:", err)
-	return 1
+	return cmd.Status(ctx, err, stdout, stderr)
 }
 
 // compare does the job with each lever and prints the answer and the costs.

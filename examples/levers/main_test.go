@@ -8,9 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 func TestCommandPrintsAnswerCostsAndFailures(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	root := t.TempDir()
 	write(t, root, "good.go", "package good\n\nfunc F() {}\n")
 	for i := range fewFailures + 2 {
@@ -114,7 +117,7 @@ func TestCtrlCDuringALeverSaysHowFarItWas(t *testing.T) {
 	}}
 	var out, errs bytes.Buffer
 	err := compare(ctx, []lever{interrupted}, inputOf(t, root), &out, &errs)
-	status := status(ctx, err, &errs)
+	status := cmd.Status(ctx, err, &out, &errs)
 	if want := "interrupted, after 1 of 2 files"; status != 130 || !strings.Contains(errs.String(), want) {
 		t.Errorf("status %d, stderr %q; want 130 and %q", status, errs.String(), want)
 	}
@@ -136,7 +139,7 @@ func TestLeversThatDisagreeAreStatus1(t *testing.T) {
 			liar := lever{name: "liar", run: func(ctx context.Context, files []string) reports { return changed(loop(ctx, files), c.lie) }}
 			var out, errs bytes.Buffer
 			err := compare(t.Context(), []lever{levers[0], liar}, inputOf(t, root), &out, &errs)
-			status := status(t.Context(), err, &errs)
+			status := cmd.Status(t.Context(), err, &out, &errs)
 			if status != 1 || !strings.Contains(errs.String(), c.want) || out.Len() > 0 {
 				t.Errorf("status %d, stdout %q, stderr:\n%s\nwant 1, nothing, %q", status, out.String(), errs.String(), c.want)
 			}

@@ -32,20 +32,22 @@ func residentPeak() (peak func() uint64) {
 }
 
 // residentPeakOfAll adds the peaks of the worker processes. The kernel forgets
-// the peak of a process that has ended, so each is read again and again: what a
-// worker took in the last moment of its life may be missed. The sum is at least
+// the peak of a process that has ended, so each is read again and again, and at the
+// end: what a worker took in the last moment of its life may be missed. The sum is at least
 // the peak of the sum.
 func residentPeakOfAll() (peak func() uint64) {
 	own := residentPeak()
 	workers := make(map[string]uint64) // by process number
-	stop := every(visitEvery, func() {
+	visit := func() {
 		pids, _ := children()
 		for _, pid := range pids {
 			workers[pid] = max(workers[pid], readPeak(pid))
 		}
-	})
+	}
+	stop := every(visitEvery, visit)
 	return func() uint64 {
 		stop()
+		visit()
 		sum := own()
 		for _, peak := range workers {
 			sum += peak

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 // much is enough memory to tell from what a test needs by itself.
@@ -48,14 +49,14 @@ func TestSampledPeakSeesWhatIsGivenBackBeforeTheEnd(t *testing.T) {
 
 func init() { executor.Register(takeMuch) }
 
-// takeMuch needs memory in another process, long enough for a gauge to see it.
-func takeMuch(ctx context.Context, n int) (int, error) {
-	b := take(n)
-	time.Sleep(4 * visitEvery)
-	return len(b), nil
+// takeMuch needs memory in one of two other processes.
+func takeMuch(ctx context.Context, in [2]string) (int, error) {
+	b := take(much)
+	return len(b), meet(ctx, in[0], in[1])
 }
 
 func TestPeakHasThatOfEveryWorker(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	if _, err := children(); err != nil || resetPeak() != nil {
 		t.Skip("the memory of other processes is not to be seen here")
 	}
@@ -63,7 +64,8 @@ func TestPeakHasThatOfEveryWorker(t *testing.T) {
 	defer ex.Close()
 	debug.FreeOSMemory()
 	own, all := residentPeak(), residentPeakOfAll()
-	two, err := executor.MapSlice(t.Context(), ex, takeMuch, []int{much, much}, executor.ChunkSize(1))
+	folder := t.TempDir()
+	two, err := executor.MapSlice(t.Context(), ex, takeMuch, [][2]string{{folder, "a"}, {folder, "b"}}, executor.ChunkSize(1))
 	if err != nil || len(two) != 2 {
 		t.Fatalf("MapSlice = %v, %v; want two workers that took %d", two, err, much)
 	}

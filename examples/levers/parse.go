@@ -11,6 +11,8 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+
+	"github.com/gofutures/futures/examples/internal/cli"
 )
 
 // Report is what parse says of one file. Its fields, and those of the types in
@@ -98,7 +100,7 @@ func read(path string) ([]byte, Failure) {
 // unreadable returns the failure of a file that was listed and could not be
 // read. A link that leads nowhere is there, so it did not disappear.
 func unreadable(path string, err error) Failure {
-	f := Failure{Path: path, Kind: cannotRead, Message: reason(err)}
+	f := Failure{Path: path, Kind: cannotRead, Message: cli.Reason(err)}
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(path); err != nil {
 			f.Kind = disappeared
@@ -107,14 +109,6 @@ func unreadable(path string, err error) Failure {
 		}
 	}
 	return f
-}
-
-// reason returns what err says, without the path that its reader knows already.
-func reason(err error) string {
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		return pathErr.Err.Error()
-	}
-	return err.Error()
 }
 
 // syntaxFailure returns the first error of the parser.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 // counted is Go source whose numbers were counted by hand.
@@ -105,6 +106,7 @@ func TestParseDoesNotStartWhenCtxHasEnded(t *testing.T) {
 }
 
 func TestReportOfAnotherProcessIsTheSame(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	root := t.TempDir()
 	ex := &executor.ProcessPoolExecutor{MaxWorkers: 1}
 	defer ex.Close()

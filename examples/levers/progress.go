@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gofutures/futures/examples/internal/cli"
 )
 
 // showEvery is how often the line changes: often enough to live, seldom enough
@@ -55,7 +57,7 @@ func (p *progress) step() {
 	}
 	p.shown = now
 	rate := float64(p.done) / now.Sub(p.began).Seconds()
-	p.show(fmt.Sprintf("%s: %s/%s files, %s/s", p.label, thousands(p.done), thousands(p.total), thousands(int(rate))))
+	p.show(fmt.Sprintf("%s: %s/%s files, %s/s", p.label, cli.Thousands(p.done), cli.Thousands(p.total), cli.Thousands(int(rate))))
 }
 
 // erase takes the line off the terminal.

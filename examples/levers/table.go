@@ -3,12 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gofutures/futures/examples/internal/cli"
 )
 
 // fewFailures is how many failures are named without -v.
@@ -42,7 +43,7 @@ func addCache(rows [][]string, runs []measured) {
 	for i, m := range runs {
 		cells := []string{"-", "-", "-"}
 		if c := m.cache; c != nil {
-			cells = []string{thousands(int(c.Hits)), thousands(int(c.Misses)), seconds(c.Saved)}
+			cells = []string{cli.Thousands(int(c.Hits)), cli.Thousands(int(c.Misses)), seconds(c.Saved)}
 		}
 		rows[i+1] = append(rows[i+1], cells...)
 	}
@@ -72,7 +73,7 @@ func printFailures(out io.Writer, in input, failures []Failure) {
 	if len(failures) == 0 {
 		return
 	}
-	fmt.Fprintf(out, "\n%s failed (%s):\n", thousands(len(failures)), kinds(failures))
+	fmt.Fprintf(out, "\n%s failed (%s):\n", cli.Thousands(len(failures)), kinds(failures))
 	named := failures
 	if !in.verbose {
 		named = failures[:min(len(failures), fewFailures)]
@@ -81,7 +82,7 @@ func printFailures(out io.Writer, in input, failures []Failure) {
 		fmt.Fprintf(out, "  %s\n", describeFailure(in.folder, f))
 	}
 	if left := len(failures) - len(named); left > 0 {
-		fmt.Fprintf(out, "  and %s more; -v names them\n", thousands(left))
+		fmt.Fprintf(out, "  and %s more; -v names them\n", cli.Thousands(left))
 	}
 }
 
@@ -96,26 +97,18 @@ func kinds(failures []Failure) string {
 			}
 		}
 		if n > 0 {
-			counts = append(counts, fmt.Sprintf("%s: %s", kind, thousands(n)))
+			counts = append(counts, fmt.Sprintf("%s: %s", kind, cli.Thousands(n)))
 		}
 	}
 	return strings.Join(counts, ", ")
 }
 
 func describeFailure(folder string, f Failure) string {
-	at := within(folder, f.Path)
+	at := cli.Within(folder, f.Path)
 	if f.Line > 0 {
 		at += ":" + strconv.Itoa(f.Line)
 	}
 	return fmt.Sprintf("%s: %s: %s", at, f.Kind, f.Message)
-}
-
-// within returns path as seen from folder.
-func within(folder, path string) string {
-	if rel, err := filepath.Rel(folder, path); err == nil {
-		return rel
-	}
-	return path
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }
@@ -125,13 +118,4 @@ func mebibytes(n uint64) string {
 		return "not known"
 	}
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-}
-
-// thousands returns n as in 1,234,567.
-func thousands(n int) string {
-	digits := []byte(strconv.Itoa(n))
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = slices.Insert(digits, i, ',')
-	}
-	return string(digits)
 }

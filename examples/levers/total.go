@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/gofutures/futures/examples/internal/cli"
 )
 
 // Total is the sum of reports. It is the same in whatever order they come.
@@ -58,12 +60,12 @@ type fact struct{ what, is string }
 // facts returns the answer in words: what is printed, and what is compared.
 func (t Total) facts(folder string) []fact {
 	return []fact{
-		{"files", thousands(t.Files)},
-		{"  failed", thousands(len(t.Failures))},
-		{"lines", thousands(t.Lines)},
-		{"functions", thousands(t.Functions)},
-		{"longest function", place(folder, t.Longest, "length "+thousands(t.Longest.Lines))},
-		{"most complex", place(folder, t.MostComplex, "complexity "+thousands(t.MostComplex.Complexity))},
+		{"files", cli.Thousands(t.Files)},
+		{"  failed", cli.Thousands(len(t.Failures))},
+		{"lines", cli.Thousands(t.Lines)},
+		{"functions", cli.Thousands(t.Functions)},
+		{"longest function", place(folder, t.Longest, "length "+cli.Thousands(t.Longest.Lines))},
+		{"most complex", place(folder, t.MostComplex, "complexity "+cli.Thousands(t.MostComplex.Complexity))},
 	}
 }
 
@@ -72,7 +74,7 @@ func place(folder string, f Function, size string) string {
 	if f.Name == "" {
 		return "none"
 	}
-	return fmt.Sprintf("%s, %s (%s:%d)", size, f.Name, within(folder, f.Path), f.Line)
+	return fmt.Sprintf("%s, %s (%s:%d)", size, f.Name, cli.Within(folder, f.Path), f.Line)
 }
 
 // sameAnswer returns an error that says what differs, if the answers do.

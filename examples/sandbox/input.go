@@ -3,14 +3,14 @@ package main
 import (
 	"embed"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/gofutures/futures/examples/internal/cli"
 )
 
 // samples are the programs that are run when no folder is named.
@@ -36,34 +36,23 @@ type limits struct {
 	workers int
 }
 
-// inputError is an error that the user mends, by another command line.
-type inputError struct{ err error }
-
-func (e *inputError) Error() string { return e.err.Error() }
-func (e *inputError) Unwrap() error { return e.err }
-
-func badInput(format string, args ...any) error {
-	return &inputError{fmt.Errorf(format, args...)}
-}
-
 // readInput reads the command line and lists the programs.
 func readInput(args []string) (input, error) {
-	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // the error says it all
+	flags := cmd.Flags()
 	timeout := flags.Duration("timeout", 2*time.Second, "")
 	memory := flags.Int64("memory", 256, "")
 	workers := flags.Int("workers", 0, "")
 	verbose := flags.Bool("v", false, "")
-	if err := flags.Parse(args); err != nil {
-		return input{}, &inputError{err}
+	if err := cli.Parse(flags, args); err != nil {
+		return input{}, err
 	}
 	switch {
 	case *timeout <= 0:
-		return input{}, badInput("-timeout %v: it must be more than 0", *timeout)
+		return input{}, cli.BadInput("-timeout %v: it must be more than 0", *timeout)
 	case *memory < 0 || *memory > 1<<40:
-		return input{}, badInput("-memory %d: it must be MiB, or 0 for no limit", *memory)
+		return input{}, cli.BadInput("-memory %d: it must be MiB, or 0 for no limit", *memory)
 	case *workers < 0:
-		return input{}, badInput("-workers %d: it must be more than 0, or 0 for one for each core", *workers)
+		return input{}, cli.BadInput("-workers %d: it must be more than 0, or 0 for one for each core", *workers)
 	}
 	in := input{limits: limits{*timeout, *memory << 20, *workers}, verbose: *verbose}
 	if in.limits.workers == 0 {
@@ -79,7 +68,7 @@ func (in *input) list(args []string) (err error) {
 	}
 	entries, err := fs.ReadDir(in.folder, ".")
 	if err != nil {
-		return badInput("folder %s: %s", args[0], reason(err))
+		return cli.BadInput("folder %s: %s", args[0], cli.Reason(err))
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), ".bas") && !e.IsDir() {
@@ -87,7 +76,7 @@ func (in *input) list(args []string) (err error) {
 		}
 	}
 	if len(in.programs) == 0 {
-		return badInput("no program (.bas) in %s", args[0])
+		return cli.BadInput("no program (.bas) in %s", args[0])
 	}
 	return nil
 }
@@ -97,14 +86,14 @@ func folderOf(args []string) (fs.FS, error) {
 	if len(args) == 0 {
 		return fs.Sub(samples, "inputs")
 	}
-	if len(args) > 1 {
-		return nil, badInput("one folder, please, not %d: %s", len(args), strings.Join(args, " "))
+	if err := cli.OneFolder(args); err != nil {
+		return nil, err
 	}
 	switch info, err := os.Stat(args[0]); {
 	case err != nil:
-		return nil, badInput("folder %s: %s", args[0], reason(err))
+		return nil, cli.BadInput("folder %s: %s", args[0], cli.Reason(err))
 	case !info.IsDir():
-		return nil, badInput("%s is not a folder", args[0])
+		return nil, cli.BadInput("%s is not a folder", args[0])
 	}
 	return os.DirFS(args[0]), nil
 }
@@ -114,7 +103,7 @@ func (in *input) read(name string) (string, error) {
 	info, err := fs.Stat(in.folder, name)
 	switch {
 	case err != nil:
-		return "", errors.New(reason(err))
+		return "", errors.New(cli.Reason(err))
 	case !info.Mode().IsRegular():
 		return "", errors.New("not a regular file") // a named pipe would never end
 	case info.Size() > maxSource:
@@ -122,15 +111,7 @@ func (in *input) read(name string) (string, error) {
 	}
 	source, err := fs.ReadFile(in.folder, name)
 	if err != nil {
-		return "", errors.New(reason(err))
+		return "", errors.New(cli.Reason(err))
 	}
 	return string(source), nil
-}
-
-// reason returns what err says, without the path that its reader knows already.
-func reason(err error) string {
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		return pathErr.Err.Error()
-	}
-	return err.Error()
 }

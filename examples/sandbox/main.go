@@ -7,13 +7,10 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
 
+	"github.com/gofutures/futures/examples/internal/cli"
 	"github.com/gofutures/futures/executor"
 )
 
@@ -70,39 +67,21 @@ Exit status
   130  stopped with Ctrl-C
 `
 
+var cmd = cli.Command{Name: "sandbox", Usage: usage, Signals: "Ctrl-C"}
+
 func main() {
 	executor.WorkerMain() // does not return in a worker process
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program the hard way
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	cli.Main(run, os.Interrupt)
 }
 
 // run is main, with the exit status as its result.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	in, err := readInput(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage)
-		return 0
-	}
 	if err == nil {
 		err = report(ctx, in, stdout)
+		if err != nil && ctx.Err() != nil {
+			err = ctx.Err() // which program was the first that did not end does not matter
+		}
 	}
-	return status(ctx, err, stderr)
-}
-
-// status prints err, if there is one, and returns the exit status for it.
-func status(ctx context.Context, err error, stderr io.Writer) int {
-	var bad *inputError
-	switch {
-	case err == nil:
-		return 0
-	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "sandbox: stopped with Ctrl-C")
-		return 130
-	case errors.As(err, &bad):
-		fmt.Fprintf(stderr, "sandbox: %v (-h for help)\n", err)
-		return 2
-	}
-	fmt.Fprintln(stderr, "sandbox:", err)
-	return 1
+	return cmd.Status(ctx, err, stdout, stderr)
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 func TestMain(m *testing.M) {
@@ -30,6 +31,7 @@ func write(t *testing.T, folder, name, source string) string {
 }
 
 func TestCommandPrintsARowForEachProgramAndASummary(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	folder := t.TempDir()
 	write(t, folder, "exits.bas", "10 EXIT 3")
 	write(t, folder, "good.bas", "10 PRINT \"noise\"\n20 END 6 * 7")
@@ -102,6 +104,7 @@ func TestHelpIsNoError(t *testing.T) {
 }
 
 func TestCtrlCEndsWithStatus130WhateverRuns(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	folder := t.TempDir()
 	has := filepath.Join(t.TempDir(), "started")
 	write(t, folder, "loops.bas", "10 SHELL \"echo > '"+has+"'\"\n20 GOTO 20")

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 func TestChildThatAProgramLeavesEndsWithItsWorker(t *testing.T) {
@@ -35,6 +37,7 @@ func lives(pid string) bool {
 }
 
 func TestWithoutWorkersThereIsStatus1(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	var out, errs bytes.Buffer
 	status := run(t.Context(), []string{"-memory", "1", "-timeout", "2m"}, &out, &errs) // less than a worker needs that does nothing
 	if want := "over the MemoryLimit of 1048576"; status != 1 || !strings.Contains(errs.String(), want) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 // needShell skips a test that cannot be without one.
@@ -21,6 +23,7 @@ func needShell(t *testing.T) {
 // outcomesOf runs programs and returns what came of them, by name.
 func outcomesOf(t *testing.T, in input) map[string]outcome {
 	t.Helper()
+	executortest.NeedsProcesses(t)
 	s := newSandbox(in)
 	defer s.close()
 	outcomes := make(map[string]outcome)
@@ -117,6 +120,7 @@ func leftOut(t *testing.T, in input, name, kind string) string {
 }
 
 func TestWhatAProgramLeavesBehindMeetsNoOther(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	needShell(t)
 	folder := t.TempDir()
 	write(t, folder, "a.bas", "10 TIMER 100, 30\n20 END \"left a time bomb\"\n30 LET X = 1 / 0")
@@ -135,6 +139,7 @@ func TestWhatAProgramLeavesBehindMeetsNoOther(t *testing.T) {
 }
 
 func TestNoiseOfProgramsIsCountedAndDropped(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	in := inputOf(t, "-timeout", "2m")
 	in.programs = []string{"prints-garbage.bas"}
 	s := newSandbox(in)

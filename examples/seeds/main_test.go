@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gofutures/futures/executor"
+	"github.com/gofutures/futures/executor/executortest"
 )
 
 func TestMain(m *testing.M) {
@@ -85,6 +86,7 @@ func TestSeedsPrintWhatPythonPrints(t *testing.T) {
 }
 
 func TestSeedsOfProcessesPrintWhatPythonPrints(t *testing.T) {
+	executortest.NeedsProcesses(t)
 	var out bytes.Buffer
 	err := runAll(t.Context(), &out, processes)
 	if got, want := out.String(), printedByProcesses; err != nil || got != want {
@@ -99,7 +101,10 @@ func TestEverySeedEndsWhenCtxDoes(t *testing.T) {
 		})
 	}
 	for _, s := range processes {
-		t.Run(s.title, func(t *testing.T) { checkEndsWithCtx(t, s) })
+		t.Run(s.title, func(t *testing.T) {
+			executortest.NeedsProcesses(t)
+			checkEndsWithCtx(t, s)
+		})
 	}
 }
 

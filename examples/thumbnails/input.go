@@ -3,16 +3,15 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gofutures/futures/examples/internal/cli"
 )
 
 // input is what the command line asks for.
@@ -28,29 +27,18 @@ type input struct {
 	lost     []failure // folders below that cannot be listed
 }
 
-// inputError is an error that the user mends, by another command line.
-type inputError struct{ err error }
-
-func (e *inputError) Error() string { return e.err.Error() }
-func (e *inputError) Unwrap() error { return e.err }
-
-func badInput(format string, args ...any) error {
-	return &inputError{fmt.Errorf(format, args...)}
-}
-
 // readInput reads the command line, lists the pictures and makes the output folder.
 func readInput(ctx context.Context, args []string) (input, error) {
 	var in input
-	flags := flag.NewFlagSet("thumbnails", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // the error says it all
+	flags := cmd.Flags()
 	flags.StringVar(&in.output, "o", "", "")
 	flags.IntVar(&in.size, "size", 128, "")
 	flags.IntVar(&in.n, "n", -1, "")
 	flags.StringVar(&in.backend, "backend", "threads", "")
 	flags.DurationVar(&in.timeout, "timeout", 30*time.Second, "")
 	flags.BoolVar(&in.verbose, "v", false, "")
-	if err := flags.Parse(args); err != nil {
-		return input{}, &inputError{err}
+	if err := cli.Parse(flags, args); err != nil {
+		return input{}, err
 	}
 	if err := in.check(); err != nil {
 		return input{}, err
@@ -69,59 +57,29 @@ func readInput(ctx context.Context, args []string) (input, error) {
 func (in *input) check() error {
 	switch {
 	case in.size < 1:
-		return badInput("-size %d: it must be 1 pixel or more", in.size)
+		return cli.BadInput("-size %d: it must be 1 pixel or more", in.size)
 	case in.n == 0:
-		return badInput("-n 0: no picture at once is never done; take 1 for one after another, -1 for all CPUs")
+		return cli.BadInput("-n 0: no picture at once is never done; take 1 for one after another, -1 for all CPUs")
 	case !slices.Contains([]string{"threads", "processes"}, in.backend):
-		return badInput("-backend %s: it must be threads or processes", in.backend)
+		return cli.BadInput("-backend %s: it must be threads or processes", in.backend)
 	case in.timeout < 0:
-		return badInput("-timeout %v: it must be more than 0, or 0 for no limit", in.timeout)
+		return cli.BadInput("-timeout %v: it must be more than 0, or 0 for no limit", in.timeout)
 	}
 	return nil
 }
 
-// folderOf returns the folder that the arguments name.
+// folderOf returns the absolute path of the folder that the arguments name.
 func folderOf(ctx context.Context, args []string) (string, error) {
-	if len(args) > 1 {
-		return "", badInput("one folder, please, not %d: %s", len(args), strings.Join(args, " "))
-	}
-	name := ""
-	if len(args) == 1 {
-		name = args[0]
-	} else {
-		var err error
-		if name, err = goSource(ctx); err != nil {
-			return "", err
-		}
-	}
-	// WalkDir does not follow a link, not even as the root.
-	folder, err := filepath.EvalSymlinks(name)
+	folder, err := cmd.Folder(ctx, args, "the pictures")
 	if err != nil {
-		return "", badInput("folder %s: %s", name, reason(err))
-	}
-	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		return "", badInput("%s is not a folder", name)
+		return "", err
 	}
 	// A worker process may have another opinion of where it is.
-	if folder, err = filepath.Abs(folder); err != nil {
-		return "", badInput("folder %s: %s", name, reason(err))
+	path, err := filepath.Abs(folder)
+	if err != nil {
+		return "", cli.BadInput("folder %s: %s", folder, cli.Reason(err))
 	}
-	return folder, nil
-}
-
-// goSource returns the source tree of the installed Go. It asks the go command,
-// because runtime.GOROOT speaks of the machine that built this program.
-func goSource(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-	root := strings.TrimSpace(string(out))
-	if err != nil || root == "" {
-		return "", badInput("found no installed Go to take the pictures of (go env GOROOT: %v); name a folder: thumbnails <folder>", err)
-	}
-	source := filepath.Join(root, "src")
-	if _, err := os.Stat(source); err != nil {
-		return "", badInput("the installed Go has no source tree (%s: %s); name a folder: thumbnails <folder>", source, reason(err))
-	}
-	return source, nil
+	return path, nil
 }
 
 // list finds the pictures. What below the folder cannot be listed is a failure like
@@ -137,15 +95,15 @@ func (in *input) list(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return fmt.Errorf("list %s: %w", in.folder, ctx.Err())
 		case err != nil && path == in.folder:
-			return badInput("folder %s: %s", in.folder, reason(err))
+			return cli.BadInput("folder %s: %s", in.folder, cli.Reason(err))
 		case err != nil:
-			in.lost = append(in.lost, failure{within(in.folder, path), errRead.Error(), reason(err)})
+			in.lost = append(in.lost, failure{cli.Within(in.folder, path), errRead.Error(), cli.Reason(err)})
 		case d.IsDir() && isSame(output, path):
 			return fs.SkipDir // it has thumbnails already, or may have
 		case !d.IsDir() && isPicture(path):
 			in.pictures = append(in.pictures, picture{
 				Folder: in.folder,
-				Name:   within(in.folder, path),
+				Name:   cli.Within(in.folder, path),
 				Size:   in.size,
 				Temp:   fmt.Sprintf("%s-%d.tmp", temp, len(in.pictures)),
 			})
@@ -153,7 +111,7 @@ func (in *input) list(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && len(in.pictures) == 0 {
-		return badInput("no .png, .jpg or .jpeg file in or below %s", in.folder)
+		return cli.BadInput("no .png, .jpg or .jpeg file in or below %s", in.folder)
 	}
 	return err
 }
@@ -180,7 +138,7 @@ func (in *input) findOutput() (fs.FileInfo, error) {
 	}
 	output, err := filepath.Abs(in.output)
 	if err != nil {
-		return nil, badInput("-o %s: %s", in.output, reason(err))
+		return nil, cli.BadInput("-o %s: %s", in.output, cli.Reason(err))
 	}
 	in.output = output
 	info, err := os.Stat(output)
@@ -188,11 +146,11 @@ func (in *input) findOutput() (fs.FileInfo, error) {
 	case err != nil:
 		return nil, nil // prepare makes it, or says why not
 	case !info.IsDir():
-		return nil, badInput("-o %s: it is a file; name a folder", output)
+		return nil, cli.BadInput("-o %s: it is a file; name a folder", output)
 	}
 	for folder := in.folder; ; folder = filepath.Dir(folder) {
 		if isSame(info, folder) {
-			return nil, badInput("-o %s: the pictures in %s are in it, and thumbnails could replace them; name another folder", output, in.folder)
+			return nil, cli.BadInput("-o %s: the pictures in %s are in it, and thumbnails could replace them; name another folder", output, in.folder)
 		}
 		if folder == filepath.Dir(folder) {
 			return info, nil
@@ -205,14 +163,14 @@ func (in *input) findOutput() (fs.FileInfo, error) {
 func (in *input) prepare() (err error) {
 	if in.output == "" {
 		if in.output, err = os.MkdirTemp("", "thumbnails-"); err != nil {
-			return badInput("make a temporary folder: %v; name a folder for the thumbnails with -o", err)
+			return cli.BadInput("make a temporary folder: %v; name a folder for the thumbnails with -o", err)
 		}
 	} else if err := os.MkdirAll(in.output, 0o777); err != nil {
-		return badInput("-o %s: it cannot be made: %s; name another folder", in.output, reason(err))
+		return cli.BadInput("-o %s: it cannot be made: %s; name another folder", in.output, cli.Reason(err))
 	}
 	ignoresCase, err := ignoresCase(in.output)
 	if err != nil {
-		return badInput("-o %s: it cannot be written: %s; name another folder", in.output, reason(err))
+		return cli.BadInput("-o %s: it cannot be written: %s; name another folder", in.output, cli.Reason(err))
 	}
 	for i := range in.pictures {
 		in.pictures[i].Output = in.output
@@ -248,12 +206,4 @@ func markSame(pictures []picture) {
 			first[folded] = p.Name
 		}
 	}
-}
-
-// within returns path as seen from folder.
-func within(folder, path string) string {
-	if rel, err := filepath.Rel(folder, path); err == nil {
-		return rel
-	}
-	return path
 }

@@ -9,14 +9,13 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
+	"github.com/gofutures/futures/examples/internal/cli"
 	"github.com/gofutures/futures/executor"
 	"github.com/gofutures/futures/parallel"
 	"github.com/gofutures/futures/parallel/bar"
@@ -66,46 +65,25 @@ Exit status
        leave one
 `
 
+var cmd = cli.Command{Name: "thumbnails", Usage: usage, Signals: "Ctrl-C or SIGTERM"}
+
 func main() {
 	executor.WorkerMain() // does not return in a worker process
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program the hard way
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	cli.Main(run, os.Interrupt, syscall.SIGTERM)
 }
 
 // run is main, with the exit status as its result.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	in, err := readInput(ctx, args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage)
-		return 0
-	}
 	if err == nil {
 		err = shrinkAll(ctx, in, stdout, stderr)
 	}
-	return status(ctx, err, stderr)
-}
-
-// status prints err, if there is one, and returns the exit status for it.
-func status(ctx context.Context, err error, stderr io.Writer) int {
-	var bad *inputError
-	switch {
-	case err == nil:
-		return 0
-	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "thumbnails: stopped with Ctrl-C or SIGTERM:", err)
-		return 130
-	case errors.As(err, &bad):
-		fmt.Fprintf(stderr, "thumbnails: %v (-h for help)\n", err)
-		return 2
-	}
-	fmt.Fprintln(stderr, "thumbnails:", err)
-	return 1
+	return cmd.Status(ctx, err, stdout, stderr)
 }
 
 // shrinkAll makes the thumbnails and prints what came of it.
 func shrinkAll(ctx context.Context, in input, stdout, stderr io.Writer) error {
-	fmt.Fprintf(stdout, "%s pictures of %s\nthumbnails in %s\n", thousands(len(in.pictures)), in.folder, in.output)
+	fmt.Fprintf(stdout, "%s pictures of %s\nthumbnails in %s\n", cli.Thousands(len(in.pictures)), in.folder, in.output)
 	defer sweep(in)
 	start := time.Now()
 	b := bar.New(stderr, "thumbnails")
@@ -123,7 +101,7 @@ func shrinkAll(ctx context.Context, in input, stdout, stderr io.Writer) error {
 	switch {
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s of %s pictures were done by then, of which %s failed; the thumbnails in %s are whole",
-			thousands(done.Done), thousands(len(in.pictures)), thousands(done.Failed), in.output)
+			cli.Thousands(done.Done), cli.Thousands(len(in.pictures)), cli.Thousands(done.Failed), in.output)
 	case err != nil && !errors.As(err, &failed):
 		return err
 	}
@@ -131,7 +109,7 @@ func shrinkAll(ctx context.Context, in input, stdout, stderr io.Writer) error {
 	s.wall = time.Since(start)
 	s.print(stdout, in)
 	if s.made == 0 {
-		return fmt.Errorf("not one of %s pictures has a thumbnail", thousands(len(in.pictures)))
+		return fmt.Errorf("not one of %s pictures has a thumbnail", cli.Thousands(len(in.pictures)))
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/gofutures/futures/examples/internal/cli"
 	"github.com/gofutures/futures/executor"
 	"github.com/gofutures/futures/parallel"
 )
@@ -75,7 +76,7 @@ func tree(t *testing.T, folder string) map[string][]byte {
 			return err
 		}
 		content, err := os.ReadFile(path)
-		files[filepath.ToSlash(within(folder, path))] = content
+		files[filepath.ToSlash(cli.Within(folder, path))] = content
 		return err
 	})
 	if err != nil {
@@ -123,7 +124,7 @@ func TestCommandMakesThumbnailsAndNamesWhatFailed(t *testing.T) {
 		"4 pictures of ",
 		"thumbnails in "+out,
 		fmt.Sprintf("2 thumbnails, 2 failed (does not decode: 1, too large: 1); %s bytes in, %s bytes out; TIME",
-			thousands(len(small)+len(jpegOf(t, flat(150, 100)))), thousands(len(small)+len(thumbnail))),
+			cli.Thousands(len(small)+len(jpegOf(t, flat(150, 100)))), cli.Thousands(len(small)+len(thumbnail))),
 		"  bad.jpeg: does not decode: image: unknown format",
 		"  bomb.png: too large: 30000 x 30000 pixels, more than 100 megapixels",
 	)

@@ -10,12 +10,12 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/image/draw"
 
+	"github.com/gofutures/futures/examples/internal/cli"
 	"github.com/gofutures/futures/executor"
 )
 
@@ -67,7 +67,7 @@ func shrink(ctx context.Context, p picture) (sizes, error) {
 	}
 	f, size, err := open(filepath.Join(p.Folder, p.Name))
 	if err != nil {
-		return sizes{}, fmt.Errorf("%w: %s", errRead, reason(err))
+		return sizes{}, fmt.Errorf("%w: %s", errRead, cli.Reason(err))
 	}
 	defer f.Close()
 	in := &reader{ctx: ctx, file: f}
@@ -125,7 +125,7 @@ func (r *reader) explain(err error) error {
 	case r.ctx.Err() != nil:
 		return r.ctx.Err()
 	case r.err != nil:
-		return fmt.Errorf("%w: %s", errRead, reason(r.err))
+		return fmt.Errorf("%w: %s", errRead, cli.Reason(r.err))
 	}
 	return err
 }
@@ -186,15 +186,4 @@ func canvas(model color.Model, bounds image.Rectangle) draw.Image {
 		return image.NewNRGBA64(bounds)
 	}
 	return image.NewNRGBA(bounds)
-}
-
-// reason returns what err says, without the path that its reader knows already.
-func reason(err error) string {
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		return pathErr.Err.Error()
-	}
-	if linkErr, ok := errors.AsType[*os.LinkError](err); ok {
-		return linkErr.Err.Error()
-	}
-	return err.Error()
 }

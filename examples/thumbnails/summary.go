@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gofutures/futures/examples/internal/cli"
 	"github.com/gofutures/futures/executor"
 )
 
@@ -69,7 +69,7 @@ func firstLine(text string) string {
 
 func (s summary) print(out io.Writer, in input) {
 	fmt.Fprintf(out, "%s thumbnails, %s failed%s; %s in, %s out; %.3f s\n",
-		thousands(s.made), thousands(len(s.failed)), kinds(s.failed), bytesOf(s.in), bytesOf(s.out), s.wall.Seconds())
+		cli.Thousands(s.made), cli.Thousands(len(s.failed)), kinds(s.failed), bytesOf(s.in), bytesOf(s.out), s.wall.Seconds())
 	named := s.failed
 	if !in.verbose {
 		named = named[:min(len(named), fewFailures)]
@@ -78,7 +78,7 @@ func (s summary) print(out io.Writer, in input) {
 		fmt.Fprintf(out, "  %s: %s: %s\n", f.name, f.kind, f.what)
 	}
 	if left := len(s.failed) - len(named); left > 0 {
-		fmt.Fprintf(out, "  and %s more; -v names them\n", thousands(left))
+		fmt.Fprintf(out, "  and %s more; -v names them\n", cli.Thousands(left))
 	}
 }
 
@@ -96,7 +96,7 @@ func kinds(failures []failure) string {
 	}
 	slices.SortFunc(order, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
 	for i, kind := range order {
-		order[i] = fmt.Sprintf("%s: %s", kind, thousands(counts[kind]))
+		order[i] = fmt.Sprintf("%s: %s", kind, cli.Thousands(counts[kind]))
 	}
 	return " (" + strings.Join(order, ", ") + ")"
 }
@@ -104,18 +104,9 @@ func kinds(failures []failure) string {
 func bytesOf(n int64) string {
 	switch {
 	case n < 10<<10:
-		return thousands(int(n)) + " bytes"
+		return cli.Thousands(int(n)) + " bytes"
 	case n < 10<<20:
 		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
 	}
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-}
-
-// thousands returns n as in 1,234,567.
-func thousands(n int) string {
-	digits := []byte(strconv.Itoa(n))
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = slices.Insert(digits, i, ',')
-	}
-	return string(digits)
 }

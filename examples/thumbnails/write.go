@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/gofutures/futures/examples/internal/cli"
 )
 
 // syncFile brings a file to the disk. Tests stop here, where the temporary file is
@@ -19,7 +21,7 @@ var syncFile = (*os.File).Sync
 func (p picture) write(ctx context.Context, content io.Reader) (n int64, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("%w: %s", errWrite, reason(err))
+			err = fmt.Errorf("%w: %s", errWrite, cli.Reason(err))
 		}
 	}()
 	root, err := os.OpenRoot(p.Output)
