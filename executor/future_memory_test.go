@@ -291,17 +291,17 @@ func TestManyCallsOnOneCtxLeaveTheHeapFlat(t *testing.T) {
 }
 
 // checkHeapFlat checks that doing something n times leaves less on the heap
-// than one small object for each.
+// than one small object for each. What is kept on purpose, and what the runtime keeps of
+// goroutines that have ended, grows at first: so one round of several has to pass.
 func checkHeapFlat(t *testing.T, n int, do func()) {
 	t.Helper()
-	for range n / 10 {
-		do() // fills what is kept on purpose
-	}
-	before := heap()
-	for range n {
-		do()
-	}
-	untilGone(t, "a heap that has grown", func() bool { return heap()-before <= int64(n)*32 })
+	untilGone(t, "a heap that grows in each round", func() bool {
+		before := heap()
+		for range n {
+			do()
+		}
+		return heap()-before <= int64(n)*32
+	})
 }
 
 func heap() int64 {

@@ -333,7 +333,9 @@ func TestTheErrorOfAMapThatWasTerminatedSaysSo(t *testing.T) {
 }
 
 // A ctx that lives on has nothing left of maps that are over, however their functions have
-// used theirs.
+// used theirs. The runtime keeps some hundreds of bytes for each goroutine that has ended,
+// as many as have ever been there at once, so the heap may grow in one round of maps, but
+// not in each.
 func TestManyMapsLeaveNothingOnACtxThatLivesOn(t *testing.T) {
 	const maps = 1_000
 	for use, ask := range map[string]func(context.Context){
@@ -356,19 +358,27 @@ func TestManyMapsLeaveNothingOnACtxThatLivesOn(t *testing.T) {
 							}
 						}
 					}
-					run(100)
-					goroutines, before := runtime.NumGoroutine(), heap()
-					run(maps)
-					var bytes int64
-					var more int
+					var grown []int64
+					goroutines := runtime.NumGoroutine()
 					defer func() {
 						if t.Failed() {
-							t.Logf("%d bytes and %d goroutines more than before; want less than %d bytes, and 4 goroutines at most", bytes, more, maps*100)
+							t.Logf("each round of %d maps left so many bytes: %v; want less than %d once; goroutines: %d, at the beginning %d",
+								maps, grown, maps*100, runtime.NumGoroutine(), goroutines)
 						}
 					}()
-					waitUntil(t, "nothing is left of the maps", func() bool {
-						bytes, more = heap()-before, runtime.NumGoroutine()-goroutines
-						return bytes < maps*100 && more <= 4
+					waitUntil(t, "a round leaves nothing of its maps", func() bool {
+						before := heap()
+						run(maps)
+						left := heap() - before
+						for range 20 { // the ctx of a call goes when it has been collected, some of its memory after that
+							if left < maps*100 {
+								break
+							}
+							runtime.Gosched()
+							left = heap() - before
+						}
+						grown = append(grown, left)
+						return left < maps*100 && runtime.NumGoroutine() <= goroutines+4
 					})
 				})
 			}
