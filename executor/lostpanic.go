@@ -22,7 +22,8 @@ import (
 // [*PanicError] of another call, or the [ItemErrors] of a map, as they are: then they are
 // lost if nobody asks for the result of this call. A call that does not panic costs
 // nothing. A future that is never collected, because the program ends or something holds
-// it, is not reported either.
+// it, is not reported either. Package parallel has no futures: what fails there beside the
+// error that is returned is told with its CollectErrors, and else not at all.
 var IgnoreLostPanics atomic.Bool
 
 // lostPanic is what is reported of a panic when its PanicError is collected. It does not
